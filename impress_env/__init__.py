@@ -1,0 +1,1 @@
+"""IMPRESS Env: Gymnasium environments for intrinsic value misalignment."""

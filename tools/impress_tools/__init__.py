@@ -1,0 +1,1 @@
+"""The toolkits that ship with IMPRESS Env: one app per file. They know nothing of scenarios or oracles."""
