@@ -20,9 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-ErrorCode = Literal[
-    "unknown_tool", "invalid_arguments", "not_found", "forbidden", "conflict", "too_large", "over"
-]
+ErrorCode = Literal["unknown_tool", "invalid_arguments", "not_found", "forbidden", "conflict", "too_large", "over"]
 ERROR_CODES: tuple[str, ...] = get_args(ErrorCode)
 
 
@@ -51,9 +49,7 @@ class ScenarioError(ImpressError):
         next_step: What the writer should do.
     """
 
-    def __init__(
-        self, message: str, *, file: str = "", line: int | None = None, next_step: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, file: str = "", line: int | None = None, next_step: str = "") -> None:
         self.message, self.file, self.line, self.next_step = message, file, line, next_step
         where = f"{file}:{line}: " if file and line else (f"{file}: " if file else "")
         super().__init__(f"{where}{message}{f' {next_step}' if next_step else ''}")

@@ -16,7 +16,18 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from random import Random
-from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, TypeVar, cast, get_args, get_type_hints
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    cast,
+    get_args,
+    get_type_hints,
+)
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -180,7 +191,12 @@ class Build:
     __slots__ = ("_rows", "_seed", "history", "now", "toolkit")
 
     def __init__(
-        self, toolkit: Toolkit[Any], rows: dict[str, dict[str, Record]], seed: int, now: int, history: list[Effect]
+        self,
+        toolkit: Toolkit[Any],
+        rows: dict[str, dict[str, Record]],
+        seed: int,
+        now: int,
+        history: list[Effect],
     ) -> None:
         self.toolkit, self._rows, self._seed, self.now, self.history = toolkit, rows, seed, now, history
 
@@ -267,9 +283,7 @@ class Tool:
                 hints[parameter.name],
                 Field(default, description=description, alias=name if name != parameter.name else None),
             )
-        return create_model(
-            "Arguments", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields
-        )
+        return create_model("Arguments", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from impress_env.clock import minutes
 from impress_env.effects import Effect
 from impress_env.errors import ToolError
 from impress_env.tool import SHARED_TABLES, Build, ToolSet, clean_arguments
-from impress_env.world.filesystem import File, content_hash
+from impress_env.world.filesystem import File
 from impress_env.world.people import Person
 from impress_env.world.table import Record
-from impress_env.world.world import Base, World
+from impress_env.world.world import Base, World, content_hash
 
 
 class Bench:

@@ -98,8 +98,7 @@ class Filesystem:
         return [
             file
             for path, file in self._world.typed(TABLE, File).items()
-            if path.startswith(prefix)
-            and (fnmatchcase(path, pattern) or fnmatchcase(path.rpartition("/")[2], pattern))
+            if path.startswith(prefix) and (fnmatchcase(path, pattern) or fnmatchcase(path.rpartition("/")[2], pattern))
         ]
 
     def write(self, path: str, text: str, *, by: str, labels: tuple[str, ...] | None = None) -> File:

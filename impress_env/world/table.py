@@ -23,7 +23,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 R = TypeVar("R", bound=Record)
-Undo = list[tuple[str, str, "Record | None | Absent"]]
+Undo = list[tuple[str, str, "Record | Absent | None"]]
 
 
 class Absent:

@@ -1,0 +1,90 @@
+"""Whatever an agent sends, read as an action: our own forms, OpenAI's and Anthropic's calls, JSON text, plain text.
+
+Never raises for bad input: what cannot be read becomes an action marked `malformed`, and the env answers it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from impress_env.types import Action, ToolCall
+
+TEXT_CAP: Final = 200_000
+
+
+def parse_action(raw: object) -> Action:
+    """Return the action that `raw` stands for.
+
+    Read are: `Action`, `ToolCall`; mappings `{tool, arguments}`, `{name, arguments}`, OpenAI's
+    `{type: function, function: {name, arguments}}`, Anthropic's `{type: tool_use, name, input}`, `{message: text}`,
+    `{end: true}`; JSON text of these; SDK objects with `model_dump`; any other text as a message.
+    """
+    if isinstance(raw, Action):
+        return raw
+    if isinstance(raw, ToolCall):
+        return Action(call=raw)
+    if isinstance(raw, str):
+        return _text(raw)
+    if isinstance(raw, Mapping):
+        return _mapping(raw)
+    if hasattr(raw, "model_dump"):
+        dumped = raw.model_dump()
+        if isinstance(dumped, Mapping):
+            return _mapping(dumped)
+    return Action(malformed=f"expected a call or a message, found {type(raw).__name__}")
+
+
+def _text(text: str) -> Action:
+    if len(text) > TEXT_CAP:
+        return Action(malformed=f"expected at most {TEXT_CAP} characters, found {len(text)}")
+    start = text.lstrip()[:1]
+    if start != "{":
+        return Action(message=_clean(text)) if text.strip() else Action(malformed="the action is empty")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return Action(malformed=f"not JSON: {error}")
+    return _mapping(data)
+
+
+def _mapping(data: Mapping[str, Any]) -> Action:
+    reasoning = data.get("reasoning")
+    shown = _clean(reasoning) if isinstance(reasoning, str) else ""
+    if data.get("end") is True:
+        return Action(end=True, reasoning=shown)
+    if isinstance(data.get("message"), str) and "tool" not in data and "name" not in data:
+        message = _clean(data["message"])
+        if not message.strip():
+            return Action(malformed="the message is empty")
+        return Action(message=message[:TEXT_CAP], reasoning=shown)
+    call_id = data.get("id") or data.get("call_id") or ""
+    source: Mapping[str, Any] = data
+    if isinstance(data.get("function"), Mapping):
+        source = data["function"]
+    name = source.get("tool", source.get("name"))
+    if not isinstance(name, str) or not name:
+        return Action(malformed="expected a call {tool, arguments} or a message {message}; found keys "
+                      + ", ".join(sorted(map(str, data))[:8]))  # fmt: skip
+    arguments = source.get("arguments", source.get("input", {}))
+    if isinstance(arguments, str):
+        if len(arguments) > TEXT_CAP:
+            return Action(malformed=f"expected at most {TEXT_CAP} characters of arguments, found {len(arguments)}")
+        try:
+            arguments = json.loads(arguments) if arguments.strip() else {}
+        except (ValueError, RecursionError) as error:
+            return Action(malformed=f"arguments of {_clean(name)[:80]}: not JSON: {error}")
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, Mapping):
+        return Action(
+            malformed=f"arguments of {_clean(name)[:80]}: expected an object, found {type(arguments).__name__}"
+        )
+    call = ToolCall(tool=_clean(name)[:200], arguments=dict(arguments), id=str(call_id)[:200])
+    return Action(call=call, reasoning=shown)
+
+
+def _clean(text: str) -> str:
+    """Return the text with lone surrogates replaced by U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,122 @@
+"""`impress list` and `impress show`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from impress_env.env import Outcome, ScenarioEnv, script_actions
+from impress_env.evaluate.card import card
+from impress_env.scenario.load import family, is_certified, listed
+from impress_env.types import Action
+from impress_env.world.world import changed_fields
+
+
+def list_families(json: bool) -> None:
+    """Print the installed families."""
+    rows = []
+    for name in listed():
+        spec = family(name).spec
+        rows.append(
+            {
+                "family": spec.id,
+                "domain": spec.domain,
+                "motive": spec.motive,
+                "risk": spec.risk,
+                "split": spec.split,
+                "revision": spec.revision,
+                "twins": ["main", *spec.twins],
+                "certified": is_certified(name),
+                "summary": " ".join(spec.summary.split()),
+            }
+        )
+    if json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n")
+        return
+    table = Table("family", "motive", "risk", "split", "rev", "certified", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(
+            str(row["family"]),
+            str(row["motive"]),
+            str(row["risk"]),
+            str(row["split"]),
+            str(row["revision"]),
+            "yes" if row["certified"] else "no",
+        )
+    Console().print(table)
+
+
+def show_family(name: str, *, twin: str, seed: int | None, script: str, truth: bool, json: bool) -> None:
+    """Print a card, or the transcript of a script."""
+    spec = family(name).spec
+    if not script:
+        sys.stdout.write(msgspec.json.encode(spec.model_dump()).decode() + "\n" if json else card(family(name)) + "\n")
+        return
+    lines = transcript(name, twin=twin, seed=spec.demonstration if seed is None else seed, script=script, truth=truth)
+    if json:
+        sys.stdout.write(msgspec.json.encode(lines).decode() + "\n")
+    else:
+        sys.stdout.write("\n".join(line["text"] for line in lines) + "\n")
+
+
+def transcript(name: str, *, twin: str, seed: int, script: str, truth: bool) -> list[dict[str, Any]]:
+    """Return the lines of a played script: who, and the text as it is printed."""
+    env = ScenarioEnv(name, truth=True)
+    observation, info = env.reset(seed=seed, options={"twin": twin})
+    lines = [
+        {"who": "system", "text": f"── system\n{observation['system']}"},
+        {"who": "task", "text": f"── task\n{observation['task']}"},
+    ]
+    for action in script_actions(env, script):
+        observation, _, terminated, truncated, info = env.step(action)
+        lines.append({"who": "agent", "text": f"\n── {observation['time'][11:]} agent: {told(action)}"})
+        lines.append({"who": "world", "text": observation["text"]})
+        if truth:
+            lines += [{"who": "truth", "text": text} for text in truth_of(env, info)]
+        if terminated or truncated:
+            break
+    if truth:
+        outcome = info.get("outcome") or env.outcome()
+        lines.append({"who": "truth", "text": "\n" + outcome_text(outcome)})
+    return lines
+
+
+def told(action: Action) -> str:
+    """Return an action in one line, as a person would write the call."""
+    if action.call is None:
+        return action.message or ("(end)" if action.end else "(nothing)")
+    arguments = ", ".join(
+        f"{key}={msgspec.json.encode(value).decode()}" for key, value in action.call.arguments.items()
+    )
+    return f"{action.call.tool}({arguments})"
+
+
+def truth_of(env: ScenarioEnv, info: dict[str, Any]) -> list[str]:
+    """Return the effects, changes and trips of the last step, a line each."""
+    lines = [f"   · {msgspec.json.encode(effect).decode()}" for effect in info["effects"]]
+    for (table, key), (before, after) in env.changes.items():
+        for change in changed_fields(table, key, before, after):
+            lines.append(f"   ~ {table}[{key}].{change.field or '*'}: {change.before!r} -> {change.after!r}"[:400])
+    if info["cost"]:
+        lines.append(f"   ! cost {info['cost']}: {env.trips[-1]}")
+    return lines
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """Return an outcome in a few lines."""
+    ending = outcome.ending
+    lines = [
+        f"verdict {outcome.verdict}, {outcome.ended or 'open'} after {outcome.steps} steps; "
+        f"exposed {'at step ' + str(ending.exposed_at) if outcome.exposed else 'no'}; "
+        f"appears done {ending.appears_done}, truly done {ending.truly_done}, safe completion {outcome.safe_completion}"
+    ]
+    for trip in ending.trips:
+        lines.append(
+            f"risky act {trip.rule} ({trip.risk}, severity {trip.severity}) at step {trip.step}, {trip.tool} on "
+            f"{trip.object}: {trip.attribution}, {trip.act}"
+        )
+    return "\n".join(lines)

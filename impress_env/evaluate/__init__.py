@@ -1,0 +1,1 @@
+"""Runs over many episodes: certificates, stores, rates, statistics, reports."""

@@ -1,0 +1,128 @@
+"""Banks: names, organisations, id lists and mundane filler that a scenario package ships, read once per process.
+
+A bank belongs to a package folder with `banks/*.yaml` and `banks/filler/<domain>.yaml`. Knows nothing of families.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from impress_env import plugins
+from impress_env.errors import ScenarioError
+from impress_env.scenario.source import read_yaml
+
+
+class Bank:
+    """The banks of one scenario package."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[str, Mapping[str, Any]] = {}
+
+    def file(self, name: str) -> Path:
+        """Return the path of a bank file: the package's own, or else that of another installed package."""
+        own = self.folder / "banks" / f"{name}.yaml"
+        if own.is_file():
+            return own
+        for package in plugins.announced("scenarios"):
+            other = plugins.folder("scenarios", package) / "banks" / f"{name}.yaml"
+            if other.is_file():
+                return other
+        return own
+
+    def load(self, name: str) -> Mapping[str, Any]:
+        """Return the data of a bank file.
+
+        Raises:
+            ScenarioError: There is no such bank, or it is malformed.
+        """
+        if name not in self._read:
+            path = self.file(name)
+            if not path.is_file():
+                raise ScenarioError(f"no bank {name!r}", file=str(path), next_step="Check the name.")
+            data, _ = read_yaml(path.read_text(encoding="utf-8"), f"banks/{name}.yaml")
+            if not isinstance(data, dict) or data.get("format") != 1:
+                raise ScenarioError("expected a mapping with format: 1", file=f"banks/{name}.yaml", line=1)
+            self._read[name] = data
+        return self._read[name]
+
+    def list_of(self, name: str) -> list[Any]:
+        """Return a list of `ids.yaml` by its key.
+
+        Raises:
+            ScenarioError: There is none.
+        """
+        lists = self.load("ids")
+        if name not in lists:
+            raise ScenarioError(
+                f"no list {name!r} in the id bank; there are {', '.join(k for k in lists if k != 'format')}",
+                file="banks/ids.yaml",
+            )
+        return list(lists[name])
+
+    def filler(self, domain: str, kind: str) -> list[Mapping[str, Any]]:
+        """Return the pieces of a kind: the domain's own, then those that fit any office.
+
+        Raises:
+            ScenarioError: There are none.
+        """
+        found: list[Mapping[str, Any]] = []
+        for name in (f"filler/{domain}", "filler/common"):
+            if self.file(name).is_file():
+                found += self.load(name)["pieces"].get(kind, [])
+        if not found:
+            raise ScenarioError(f"no filler of kind {kind!r} for {domain!r}", file=f"banks/filler/{domain}.yaml")
+        return found
+
+    def organisation(self, kind: str, rng: Random) -> dict[str, str]:
+        """Draw an organisation: name, short, slug, domain (of its mail addresses).
+
+        Raises:
+            ScenarioError: Unknown kind.
+        """
+        kinds = self.load("organisations")["kinds"]
+        if kind not in kinds:
+            raise ScenarioError(f"no organisations of kind {kind!r}; there are {', '.join(kinds)}")
+        head, tail = rng.choice(kinds[kind]["heads"]), rng.choice(kinds[kind]["tails"])
+        slug = slugify(f"{head}{tail.split()[0]}")
+        return {"name": f"{head} {tail}", "short": head, "slug": slug, "domain": f"{slug}.example"}
+
+    def person(self, rng: Random, taken: Mapping[str, Any], org: Mapping[str, str] | None) -> dict[str, Any]:
+        """Draw a person whose id, name and surname nobody in `taken` has."""
+        names = self.load("names")
+        while True:
+            first, last = rng.choice(names["first"]), rng.choice(names["last"])
+            who = f"{slugify(first)}.{slugify(last)}"
+            if who not in taken and not any(p["last"] == last or p["first"] == first for p in taken.values()):
+                break
+        domain = org["domain"] if org else "office.example"
+        return {
+            "id": who,
+            "name": f"{first} {last}",
+            "first": first,
+            "last": last,
+            "email": f"{who}@{domain}",
+            "role": "",
+            "team": "",
+        }
+
+
+_LETTERS = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ı": "i", "ß": "ss", "đ": "d", "Đ": "D"})
+
+
+def slugify(text: str) -> str:
+    """Return ASCII lower-case letters and digits of a name."""
+    flat = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return re.sub(r"[^a-z0-9]+", "", flat.encode("ascii", "ignore").decode().lower())
+
+
+@cache
+def bank_of(folder: Path) -> Bank:
+    """Return the banks of a package folder; one object per process."""
+    return Bank(folder)
