@@ -1,15 +1,62 @@
-# Every target makes what it needs: a fresh clone and a Python 3.11+ are enough.
+# Every target makes what it needs: a fresh clone and a Python of 3.11 or later are enough.
+#
+#   make run     evaluate the scripted and random agents on every family and print the report
+#   make test    lint, format, types, layers, tests
+#   make bench   the world's budgets, each beside its peer measured in the same run
+
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet install
+SEEDS  ?= 20
+RUN    ?= runs/first.sqlite
 
-.PHONY: run test lint format types layers pytest bench clean
+.PHONY: run test lint format types layers pytest fuzz certify docs bench clean
 
-$(BIN)/.runtime: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+run: $(VENV)/.installed
+	rm -f $(RUN)
+	$(BIN)/impress eval --agent scripted/honest --agent 'scripted/mixed?p=0.3' --agent random \
+	  --seeds $(SEEDS) --out $(RUN)
+
+test: lint format types layers pytest
+
+lint: $(VENV)/.developed
+	$(BIN)/ruff check .
+
+format: $(VENV)/.developed
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.developed
+	$(BIN)/mypy
+
+layers: $(VENV)/.developed
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.developed
+	$(BIN)/pytest
+
+fuzz: $(VENV)/.developed
+	IMPRESS_FUZZ_SECONDS=$${IMPRESS_FUZZ_SECONDS:-600} $(BIN)/pytest tests/fuzz
+
+certify: $(VENV)/.installed
+	$(BIN)/impress certify
+
+bench: $(VENV)/.installed $(VENV)-bench/.installed
+	$(BIN)/python -m benchmarks.bench_world
+
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
 	touch $@
 
-$(BIN)/.dev: $(BIN)/.runtime pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+$(VENV)/.developed: $(VENV)/.installed
+	$(PIP) -e '.[dev]'
 	touch $@
+
+$(VENV)-bench/.installed: benchmarks/requirements-agentdojo.txt
+	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r $<
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV)-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

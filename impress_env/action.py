@@ -6,6 +6,7 @@ Never raises for bad input: what cannot be read becomes an action marked `malfor
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,6 +35,27 @@ def parse_action(raw: object) -> Action:
         if isinstance(dumped, Mapping):
             return _mapping(dumped)
     return Action(malformed=f"expected a call or a message, found {type(raw).__name__}")
+
+
+def parse_typed(line: str) -> Action:
+    """Return what a typed line means: JSON, `tool key=value …`, or a message."""
+    head = line.strip().split(" ", 1)[0]
+    if "." not in head or not head.replace(".", "").replace("_", "").isalnum():
+        return parse_action(line)
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        return Action(malformed=f"cannot be read: {error}")
+    arguments: dict[str, object] = {}
+    for word in words[1:]:
+        key, equals, value = word.partition("=")
+        if not equals:
+            return parse_action(line)
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return parse_action({"tool": words[0], "arguments": arguments})
 
 
 def _text(text: str) -> Action:

@@ -720,9 +720,9 @@ def script_actions(env: ScenarioEnv, name: str) -> Iterable[Action]:
     instance = env.instance
     saved: dict[str, Any] = {}
     for step in instance.script(name):
-        slots = {**instance.slots, **saved}
-        times = int(render(step.repeat, slots)) if isinstance(step.repeat, str) else step.repeat
-        for _ in range(times):
+        times = int(render(step.repeat, {**instance.slots, **saved})) if isinstance(step.repeat, str) else step.repeat
+        for index in range(times):
+            slots = {**instance.slots, **saved, "index": index, "number": index + 1}
             if step.say:
                 yield Action(message=str(render(step.say, slots)).strip())
             else:

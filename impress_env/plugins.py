@@ -73,5 +73,26 @@ def folder(group: Group, name: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+@cache
+def family_files() -> dict[str, Path]:
+    """Return family id -> file of every installed scenario package, sorted by id. Reads names of files only.
+
+    Raises:
+        PluginError: Two packages hold the same family.
+    """
+    found: dict[str, Path] = {}
+    for name, point in announced("scenarios").items():
+        for path in sorted((folder("scenarios", name) / "data").glob("*/*.yaml")):
+            family = f"{path.parent.name}.{path.stem}"
+            if family in found:
+                raise PluginError(
+                    distribution=_distribution(point),
+                    entry_point=name,
+                    cause=f"{family!r} stands in {found[family]} too",
+                )
+            found[family] = path
+    return dict(sorted(found.items()))
+
+
 def _distribution(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -55,3 +56,129 @@ def certify(
     from impress_env.cli.certify import certify_families
 
     certify_families(families, seeds=seeds, write=write, json=json)
+
+
+@app.command(name="eval")
+def eval_(
+    *,
+    agent: Annotated[tuple[str, ...], Parameter(help="Agent to run; repeat for several.")] = (),
+    families: Annotated[tuple[str, ...], Parameter(help="Families; all if not given.")] = (),
+    twins: Annotated[tuple[str, ...], Parameter(help="Twins; all if not given.")] = (),
+    framing: Annotated[tuple[str, ...], Parameter(help="factor=level; repeat for several.")] = (),
+    seeds: int = 20,
+    first_seed: int = 100,
+    attempts: int = 1,
+    start: str = "task",
+    concurrency: int = 16,
+    out: Path | None = None,
+    resume: Annotated[bool, Parameter(negative="", help="Go on with --out where it stopped.")] = False,
+    json: Json = False,
+) -> None:
+    """Run agents over families, twins and seeds into one run file, and print the report.
+
+    Args:
+        seeds: How many seeds of the evaluation range.
+        first_seed: The first of them.
+        attempts: Attempts at each instance.
+        start: "task", or "decision_point" (the honest way played up to there).
+        concurrency: Episodes under way at once.
+        out: Run file; runs/<time>.sqlite if not given.
+        json: Print the figures as JSON.
+    """
+    from impress_env.cli.eval import evaluate_agents
+    from impress_env.evaluate.run import EvalConfig
+
+    config = EvalConfig(
+        agents=agent,
+        families=families,
+        twins=twins,
+        framing=dict(part.partition("=")[::2] for part in framing),
+        seeds=seeds,
+        first_seed=first_seed,
+        attempts=attempts,
+        start=start,
+        concurrency=concurrency,
+    )
+    evaluate_agents(config, out=out, resume=resume, json=json)
+
+
+@app.command
+def report(run: Path, *, json: Json = False) -> None:
+    """Print the report of a run file.
+
+    Args:
+        run: The run file.
+        json: Print the figures as JSON.
+    """
+    from impress_env.cli.eval import print_report
+
+    print_report(run, json=json)
+
+
+@app.command
+def export(run: Path, *, format: str = "jsonl", out: Path) -> None:
+    """Write the trajectories of a run file.
+
+    Args:
+        run: The run file.
+        format: Only "jsonl" so far.
+        out: File to write.
+    """
+    from impress_env.cli.eval import export_run
+
+    export_run(run, format=format, out=out)
+
+
+@app.command
+def replay(source: Path, *, family: str = "", json: Json = False) -> None:
+    """Execute stored trajectories again and name the first step that differs.
+
+    Args:
+        source: A run file or a JSONL file of trajectories.
+        family: Use this family (id or path) for all of them.
+        json: Print JSON.
+    """
+    from impress_env.cli.replay import replay_source
+
+    replay_source(source, family=family, json=json)
+
+
+@app.command
+def play(
+    family: str,
+    *,
+    twin: str = "main",
+    seed: int | None = None,
+    framing: Annotated[tuple[str, ...], Parameter(help="factor=level; repeat for several.")] = (),
+    start: str = "task",
+    watch: Annotated[bool, Parameter(negative="", help="Show state changes, effects and the oracle.")] = False,
+    out: Path | None = None,
+) -> None:
+    """Step a scenario by hand: see what the agent sees, call its tools, undo, fork.
+
+    Args:
+        family: Family id, or the path of a family file.
+        twin: Which twin.
+        seed: Instance seed; the demonstration seed if not given.
+        start: "task" or "decision_point".
+        out: Write the trajectory here when the work ends.
+    """
+    from impress_env.cli.play import play_family
+
+    play_family(
+        family,
+        twin=twin,
+        seed=seed,
+        framing=dict(part.partition("=")[::2] for part in framing),
+        start=start,
+        watch=watch,
+        out=out,
+    )
+
+
+@app.command
+def agents(*, json: Json = False) -> None:
+    """List the installed agents."""
+    from impress_env.cli.eval import list_agents
+
+    list_agents(json)

@@ -207,8 +207,16 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
 
 def _clock(family: Family, seed: int) -> int:
     spec = family.spec.world.get("clock")
-    if not isinstance(spec, Mapping) or sorted(spec) not in (["at", "weekday"], ["at", "date"]):
-        raise family.error("world.clock: expected {weekday: tue, at: '09:40'} or {date: …, at: …}", ("world", "clock"))
+    if not isinstance(spec, Mapping) or sorted(spec) not in (
+        ["at", "weekday"],
+        ["at", "between", "weekday"],
+        ["at", "date"],
+    ):
+        raise family.error(
+            "world.clock: expected {weekday: tue, at: '09:40'}, with between: [date, date] where the season matters, "
+            "or {date: …, at: …}",
+            ("world", "clock"),
+        )
     rng = stream(seed, "clock")
     try:
         at = spec["at"] if isinstance(spec["at"], list) else [spec["at"]]
@@ -216,7 +224,11 @@ def _clock(family: Family, seed: int) -> int:
         if "date" in spec:
             return minutes(str(spec["date"])) + moment
         days = spec["weekday"] if isinstance(spec["weekday"], list) else [spec["weekday"]]
-        day = on_weekday(FIRST_WEEK, rng.randrange(WEEKS), str(rng.choice(days)))
+        first, weeks = FIRST_WEEK, WEEKS
+        if "between" in spec:
+            first, last = (date.fromisoformat(str(day)) for day in spec["between"])
+            weeks = (last - first).days // 7 + 1
+        day = on_weekday(first, rng.randrange(weeks), str(rng.choice(days)))
         return minutes(day.isoformat()) + moment
     except ValueError as error:
         raise family.error(f"world.clock: {error}", ("world", "clock")) from None

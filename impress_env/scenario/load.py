@@ -20,22 +20,13 @@ from impress_env.scenario.framing import Framing
 from impress_env.scenario.instance import Instance, build_instance
 
 
-@cache
 def listed() -> dict[str, Path]:
     """Return family id -> file for every installed scenario package, sorted. Loads nothing.
 
     Raises:
-        ScenarioError: Two packages hold the same id.
+        PluginError: Two packages hold the same id.
     """
-    found: dict[str, Path] = {}
-    for name in plugins.announced("scenarios"):
-        folder = plugins.folder("scenarios", name)
-        for path in sorted((folder / "data").glob("*/*.yaml")):
-            family = f"{path.parent.name}.{path.stem}"
-            if family in found:
-                raise ScenarioError(f"family {family!r} stands in {found[family]} too", file=str(path))
-            found[family] = path
-    return dict(sorted(found.items()))
+    return plugins.family_files()
 
 
 def path_of(name: str) -> Path:
@@ -78,7 +69,7 @@ def instance(name: str, twin: str = "main", seed: int = 0, framing: Framing | No
 
 def forget() -> None:
     """Drop every kept family and instance (benchmarks, and writers who change files)."""
-    for kept in (instance, family, listed):
+    for kept in (instance, family, plugins.family_files):
         kept.cache_clear()
 
 

@@ -16,7 +16,7 @@ from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.people import Person
 from impress_env.world.table import Record
 from impress_tools import opportunities
-from impress_tools._sales import moment
+from impress_tools._sales import moment, numbers_by_time
 
 Kind = Literal["email", "call", "meeting", "note", "chat"]
 Order = Literal["newest_first", "oldest_first"]
@@ -53,7 +53,7 @@ class ActivitySeed(Seed):
 
 
 class ActivitiesSeed(Seed):
-    """Section `activities:`; `items` by number, `history` numbered by the app, oldest first."""
+    """Section `activities:`; `items` by number, `history` numbered by the app in time between these."""
 
     items: dict[str, ActivitySeed] = {}
     history: tuple[ActivitySeed, ...] = ()
@@ -61,11 +61,18 @@ class ActivitiesSeed(Seed):
 
 def build(seed: ActivitiesSeed, make: Build) -> None:
     """Put the entries."""
-    for entry in sorted(seed.history, key=lambda item: make.time(item.at)):
-        number = make.next_id("ACT-", width=5, start=48117)
-        while number in seed.items:
-            number = make.next_id("ACT-", width=5)
-        make.put(number, _activity(number, entry, make))
+    past = sorted(seed.history, key=lambda item: make.time(item.at))
+    given = {
+        int(number.removeprefix("ACT-")): make.time(entry.at)
+        for number, entry in seed.items.items()
+        if number.removeprefix("ACT-").isdigit()
+    }
+    numbers = numbers_by_time([make.time(entry.at) for entry in past], given, start=48_117, a_day=23)
+    for value, entry in zip(numbers, past, strict=True):
+        make.put(f"ACT-{value:05d}", _activity(f"ACT-{value:05d}", entry, make))
+    newest = max([0, *numbers, *given])
+    if newest:
+        make.next_id("ACT-", width=5, start=newest + 3)
     for number, entry in seed.items.items():
         make.put(number, _activity(number, entry, make))
 

@@ -11,7 +11,7 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools import opportunities
-from impress_tools._sales import Minor, Remark, RemarkSeed, moment, money
+from impress_tools._sales import Minor, Remark, RemarkSeed, moment, money, numbers_by_time
 
 Part = Literal["summary", "clauses", "amendments"]
 AmendmentState = Literal["draft", "out_for_signature", "signed"]
@@ -106,7 +106,7 @@ class AmendmentSeed(Seed):
 
 
 class ContractsSeed(Seed):
-    """Section `contracts:`; `items` and `amendments` by number, `history` numbered by the app, oldest first."""
+    """Section `contracts:`; `items` and `amendments` by number, `history` numbered by the app in time."""
 
     items: dict[str, ContractSeed] = {}
     amendments: dict[str, AmendmentSeed] = {}
@@ -115,9 +115,15 @@ class ContractsSeed(Seed):
 
 def build(seed: ContractsSeed, make: Build) -> None:
     """Put contracts and amendments."""
-    for entry in sorted(seed.history, key=lambda contract: make.time(contract.signed)):
-        number = make.next_id("C-", width=4, start=6302)
-        make.put(number, _contract(number, entry, make))
+    past = sorted(seed.history, key=lambda contract: make.time(contract.signed))
+    given = {
+        int(number.removeprefix("C-")): make.time(entry.signed)
+        for number, entry in seed.items.items()
+        if number.removeprefix("C-").isdigit()
+    }
+    numbers = numbers_by_time([make.time(entry.signed) for entry in past], given, start=6302, a_day=2)
+    for value, entry in zip(numbers, past, strict=True):
+        make.put(f"C-{value:04d}", _contract(f"C-{value:04d}", entry, make))
     for number, entry in seed.items.items():
         make.put(number, _contract(number, entry, make))
     for number, amendment in seed.amendments.items():

@@ -131,7 +131,7 @@ def list(at: Slice, folder: str = "/", page: int = 1) -> object:
         file_uri(clean),
         fields=("path",),
         count=len(shown),
-        covers=tuple(file_uri(name) for name in shown if not name.endswith("/")),
+        covers=merged(file_uri(name) for name in shown if not name.endswith("/")),
     )
     found["items"] = [
         {"folder": name, "files": len(at.files.under(name))} if name.endswith("/") else _row(table[name])
@@ -169,7 +169,7 @@ def find(
         file_uri(normalise(folder)),
         fields=("path",),
         count=len(shown),
-        covers=tuple(file_uri(file.path) for file in shown),
+        covers=merged(file_uri(file.path) for file in shown),
     )
     found["items"] = [_row(file) for file in shown]
     return found
@@ -222,7 +222,7 @@ def grep(
         file_uri(clean),
         fields=("text",),
         count=len(shown),
-        covers=tuple(file_uri(path) for path in seen),
+        covers=merged(file_uri(path) for path in seen),
         labels=merged(*(file.labels for file in seen.values())),
         purposes=merged(*(file.purposes for file in seen.values())),
         data={"pattern": text},

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
-
-from impress_env.clock import resolve
 from impress_env.errors import ToolError
-from impress_env.tool import Build, Seed, Slice, Toolkit, paged
-from impress_env.world.filesystem import File
-from impress_env.world.table import Record
+from impress_env.tool import Slice, Toolkit, paged
+from impress_env.world.filesystem import File, normalise
 from impress_tools._common import (
     ME,
     Contacts,
@@ -31,180 +27,15 @@ from impress_tools._common import (
     moment,
     references,
 )
+from impress_tools._mailbox import PREFIX, Attachment, Group, MailSeed, Message, Settings, bare, build
 
-Folder = str
 FOLDERS = ("inbox", "sent", "archive", "trash")
-PREFIX = "M-"
 ROWS = 20
 THREAD_ROWS = 6
 THREAD_WIDTH = 1_500
 BODY_CAP = 30_000
 SUBJECT_CAP = 300
 PARTIES_CAP = 50
-_REPLY = re.compile(r"^\s*(?:(?:re|aw|sv|fwd?|wg|vs)\s*:\s*)+", re.IGNORECASE)
-
-
-class Attachment(Record, frozen=True, kw_only=True):
-    """A file as it was when the message was sent; `source` is the uri of the file it was taken from."""
-
-    name: str
-    text: str
-    labels: tuple[str, ...] = ()
-    purposes: tuple[str, ...] = ()
-    source: str = ""
-
-
-class Message(Record, frozen=True, kw_only=True):
-    """One message. Parties are person ids, addresses, or "me"; they are resolved when shown."""
-
-    id: str
-    thread: str
-    folder: str
-    sender: str
-    to: tuple[str, ...]
-    cc: tuple[str, ...] = ()
-    bcc: tuple[str, ...] = ()
-    subject: str
-    body: str
-    at: str
-    read: bool = False
-    flagged: bool = False
-    about: str = ""
-    labels: tuple[str, ...] = ()
-    purposes: tuple[str, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
-
-
-class Group(Record, frozen=True, kw_only=True):
-    """A distribution list: its address and the person ids or addresses that it stands for."""
-
-    id: str
-    address: str
-    members: tuple[str, ...]
-
-
-class Settings(Record, frozen=True, kw_only=True):
-    """The mailbox: its address, further domains of the organisation, further folders."""
-
-    address: str
-    domains: tuple[str, ...]
-    folders: tuple[str, ...]
-
-
-class AttachmentSeed(Seed):
-    """An attachment in a scenario file."""
-
-    name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^/\\]+$")]
-    text: str
-    labels: tuple[str, ...] = ()
-    purposes: tuple[str, ...] = ()
-
-
-class MessageSeed(Seed):
-    """A message in a scenario file. Parties are person ids, addresses, "Name <address>", or "me" for the agent."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    sender: str = Field(alias="from")
-    to: tuple[str, ...] = (ME,)
-    cc: tuple[str, ...] = ()
-    subject: str = ""
-    at: str
-    body: str = ""
-    folder: str = ""
-    read: bool | None = None
-    flagged: bool = False
-    labels: tuple[str, ...] = ()
-    purposes: tuple[str, ...] = ()
-    thread: str = ""
-    about: str = ""
-    attachments: tuple[AttachmentSeed, ...] = ()
-
-
-class GroupSeed(Seed):
-    """A distribution list in a scenario file."""
-
-    address: str
-    members: tuple[str, ...] = ()
-
-
-class SettingsSeed(Seed):
-    """Settings in a scenario file. The address is by default the agent's account at the organisation's domain."""
-
-    address: str = ""
-    domains: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-
-
-class MailSeed(Seed):
-    """Section `mail:`; `items` by id, `messages` numbered by the app, oldest first."""
-
-    settings: SettingsSeed = SettingsSeed()
-    groups: dict[str, GroupSeed] = Field(default_factory=dict)
-    items: dict[str, MessageSeed] = Field(default_factory=dict)
-    messages: tuple[MessageSeed, ...] = ()
-
-
-def build(seed: MailSeed, make: Build) -> None:
-    """Put the messages and plan the arrival of those that are still to come."""
-    own = seed.settings.address.lower()
-    make.put(
-        "settings",
-        Settings(
-            address=own,
-            domains=merged(domain.lower() for domain in seed.settings.domains),
-            folders=tuple(seed.settings.folders),
-        ),
-    )
-    for name, group in seed.groups.items():
-        make.put(name, Group(id=name, address=group.address.lower(), members=merged(group.members)))
-    taken = dict.fromkeys(seed.items)
-    entries: list[tuple[str, str, MessageSeed]] = [
-        (make.time(entry.at), number, entry) for number, entry in seed.items.items()
-    ]
-    for entry in sorted(seed.messages, key=lambda message: make.time(message.at)):
-        number = make.next_id(PREFIX)
-        while number in taken:
-            number = make.next_id(PREFIX)
-        entries.append((make.time(entry.at), number, entry))
-    threads: dict[str, str] = {}
-    for at, number, entry in sorted(entries, key=lambda row: row[:2]):
-        make.put(number, _seeded(number, at, entry, _thread(number, entry, threads), own, make))
-        if resolve(at, make.now) > make.now:
-            make.schedule(at, "arrive", id=number)
-
-
-def _thread(number: str, entry: MessageSeed, threads: dict[str, str]) -> str:
-    """Return the thread of a message: as given, that of the subject it answers, or a new one."""
-    subject = _bare(entry.subject).lower()
-    answered = threads.get(subject) if _REPLY.match(entry.subject) else None
-    threads[subject] = entry.thread or answered or number
-    return threads[subject]
-
-
-def _seeded(number: str, at: str, entry: MessageSeed, thread: str, own: str, make: Build) -> Message:
-    mine = entry.sender.strip().lower() in (ME, own, own.partition("@")[0])
-    return Message(
-        id=number,
-        thread=thread,
-        folder=entry.folder or ("sent" if mine else "inbox"),
-        sender=entry.sender.strip(),
-        to=entry.to,
-        cc=entry.cc,
-        subject=entry.subject,
-        body=entry.body.strip(),
-        at=at,
-        read=entry.read if entry.read is not None else mine or resolve(at, make.now) < make.now - 1440,
-        flagged=entry.flagged,
-        about=entry.about,
-        labels=merged(entry.labels),
-        purposes=merged(entry.purposes),
-        attachments=tuple(
-            Attachment(name=a.name, text=a.text, labels=merged(a.labels), purposes=merged(a.purposes))
-            for a in entry.attachments
-        ),
-    )
-
 
 kit = Toolkit(
     "mail",
@@ -361,7 +192,7 @@ def thread(at: Slice, id: str, page: int = 1) -> object:
         purposes=merged(*(message.purposes for message in shown)),
         fields=("body", "from", "subject", "to"),
         count=len(shown),
-        covers=tuple(_uri(message) for message in shown),
+        covers=merged(_uri(message) for message in shown),
     )
     found["items"] = [
         _headers(contacts, message)
@@ -415,7 +246,7 @@ def save_attachment(at: Slice, id: str, name: str, path: str) -> object:
     """
     message = _find(at, id)
     found = _attachment(message, name)
-    target = f"{path}{found.name}" if path.endswith("/") else path
+    target = normalise(f"{path}{found.name}" if path.endswith("/") else path)
     if at.table(File).get(target) is not None:
         raise ToolError("conflict", f"{target} exists already.", expected="the path of a new file")
     file = at.files.write(target, found.text, by=at.account, labels=found.labels)
@@ -619,7 +450,10 @@ def _send(
     contacts = _contacts(at)
     _check_sizes(to, cc, bcc, subject, body)
     groups = at.table(Group).values()
-    lines = [_unique(_address(contacts, groups, who) for who in parties) for parties in (to, cc, bcc)]
+    lines: list[list[str]] = []
+    for parties in (to, cc, bcc):
+        named = [_address(contacts, groups, who) for who in parties]
+        lines.append([who for who in dict.fromkeys(named) if not any(who in line for line in lines)])
     reached = _reached(contacts, groups, [party for line in lines for party in line])
     new = attached(at, files)
     text = body if passed_on is None else _quoted(contacts, passed_on, body)
@@ -693,7 +527,7 @@ def _covered(passed_on: Message | None, kept: tuple[Attachment, ...], new: Itera
     quoted = () if passed_on is None else (_uri(passed_on),)
     along = () if passed_on is None else tuple(_attachment_uri(passed_on, each) for each in kept)
     sources = tuple(each.source for each in kept if each.source)
-    return tuple(dict.fromkeys((*quoted, *along, *sources, *(file_uri(file.path) for file in new))))
+    return merged(quoted, along, sources, (file_uri(file.path) for file in new))
 
 
 def _parties(
@@ -829,7 +663,7 @@ def _listed(at: Slice, rows: list[Message], page: int, uri: str) -> object:
     rows.sort(key=lambda message: (message.at, message.id), reverse=True)
     found = paged(rows, page, ROWS)
     shown: list[Message] = found["items"]
-    at.emit("read", uri, fields=("from", "subject"), count=len(shown), covers=tuple(_uri(message) for message in shown))
+    at.emit("read", uri, fields=("from", "subject"), count=len(shown), covers=merged(_uri(message) for message in shown))
     found["items"] = [_row(contacts, message) for message in shown]
     return found
 
@@ -892,21 +726,13 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[:width]}… [{len(text)} characters]"
 
 
-def _bare(subject: str) -> str:
-    return _REPLY.sub("", subject).strip()
-
-
 def _prefixed(prefix: str, subject: str) -> str:
     clean = subject.strip()
-    return clean if clean.lower().startswith(prefix.lower() + ":") else f"{prefix}: {_bare(clean)}"
+    return clean if clean.lower().startswith(prefix.lower() + ":") else f"{prefix}: {bare(clean)}"
 
 
 def _plain(text: str) -> str:
     return text.strip().lower()
-
-
-def _unique(parties: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(parties))
 
 
 def _uri(message: Message) -> str:

@@ -159,7 +159,7 @@ def _listed(at: Slice, rows: builtins.list[Note], page: int) -> object:
         owner=at.account,
         fields=("text",),
         count=len(shown),
-        covers=tuple(f"memory://{note.id}" for note in shown),
+        covers=merged(f"memory://{note.id}" for note in shown),
     )
     found["items"] = [
         {"id": note.id, "at": note.at, "text": cut_line(note.text, WIDTH), "tags": note.tags} for note in shown

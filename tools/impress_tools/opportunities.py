@@ -12,7 +12,7 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.people import Person
 from impress_env.world.table import Record
-from impress_tools._sales import Minor, moment, money
+from impress_tools._sales import Minor, moment, money, numbers_by_time
 
 Stage = Literal["qualified", "discovery", "proposal", "negotiation", "verbal", "won", "lost"]
 
@@ -67,7 +67,7 @@ class OpportunitySeed(Seed):
 
 
 class OpportunitiesSeed(Seed):
-    """Section `opportunities:`; `items` by number, `history` numbered by the app, oldest first."""
+    """Section `opportunities:`; `items` by number, `history` numbered by the app in time between these."""
 
     items: dict[str, OpportunitySeed] = {}
     history: tuple[OpportunitySeed, ...] = ()
@@ -75,9 +75,15 @@ class OpportunitiesSeed(Seed):
 
 def build(seed: OpportunitiesSeed, make: Build) -> None:
     """Put the deals."""
-    for entry in sorted(seed.history, key=lambda deal: make.time(deal.created)):
-        number = make.next_id("OP-", width=4, start=2741)
-        make.put(number, _deal(number, entry, make))
+    past = sorted(seed.history, key=lambda deal: make.time(deal.created))
+    given = {
+        int(number.removeprefix("OP-")): make.time(entry.created)
+        for number, entry in seed.items.items()
+        if number.removeprefix("OP-").isdigit()
+    }
+    numbers = numbers_by_time([make.time(deal.created) for deal in past], given, start=2741, a_day=2)
+    for value, entry in zip(numbers, past, strict=True):
+        make.put(f"OP-{value}", _deal(f"OP-{value}", entry, make))
     for number, entry in seed.items.items():
         make.put(number, _deal(number, entry, make))
 

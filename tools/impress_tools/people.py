@@ -12,7 +12,7 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.people import Person
 from impress_env.world.table import Record
-from impress_tools._common import Contacts, Query, cut_line, references
+from impress_tools._common import Contacts, Query, cut_line, merged, references
 
 QUESTION_CAP = 4_000
 ROWS = 20
@@ -70,7 +70,7 @@ def search(at: Slice, text: str = "", role: str = "", team: str = "", page: int 
     rows.sort(key=lambda person: (person.name, person.id))
     found = paged(rows, page, ROWS)
     shown: list[Person] = found["items"]
-    at.emit("read", "people://", count=len(shown), covers=tuple(f"people://{person.id}" for person in shown))
+    at.emit("read", "people://", count=len(shown), covers=merged(f"people://{person.id}" for person in shown))
     found["items"] = [_entry(person) for person in shown]
     if not rows and team:
         found["teams"] = sorted({person.team for person in at.table(Person).values() if person.team})
@@ -162,7 +162,7 @@ def replies(at: Slice, to: str = "", about: str = "", answered: bool | None = No
         "read",
         "people://questions",
         count=len(shown),
-        covers=tuple(f"people://questions/{question.id}" for question in shown),
+        covers=merged(f"people://questions/{question.id}" for question in shown),
     )
     found["items"] = [
         {

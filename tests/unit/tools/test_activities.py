@@ -1,7 +1,8 @@
 import pytest
-from unit.tools.sales_world import ODA, PELLE, office
+from unit.tools.sales_world import ODA, PELLE, office, seeds
 
 from impress_env.errors import ToolError
+from impress_env.testing.bench import bench
 
 
 def test_the_log_is_newest_first_and_names_what_was_read():
@@ -67,3 +68,17 @@ def test_a_bad_search_is_refused(arguments, code):
     with pytest.raises(ToolError) as refused:
         office().call("activities.search", **arguments)
     assert refused.value.code == code
+
+
+def test_numbers_of_the_past_run_with_time_between_those_given():
+    given = seeds()
+    given["activities"]["history"] = [
+        {"opportunity": "OP-3319", "kind": "note", "at": at, "from": "@owner", "text": at}
+        for at in ("2026-09-20", "2026-08-30", "2026-10-20", "2026-06-01", "2026-09-20")
+    ]
+    desk = bench(["opportunities", "activities"], {k: given[k] for k in ("opportunities", "activities")})
+    rows = desk.world.table("activities.items").values()
+    assert len(rows) == 9
+    assert [row.at for row in rows] == sorted(row.at for row in rows)
+    fresh = desk.call("activities.create", opportunity_id="OP-3304", kind="note", subject="", text="x")
+    assert fresh["activity_id"] > max(row.id for row in rows)

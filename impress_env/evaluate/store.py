@@ -1,0 +1,240 @@
+"""The run file: one SQLite file that can be queried, copied and killed.
+
+An episode is either wholly in it or not at all. The file knows its plan, so that a resumed run does exactly what is
+missing. Wall-clock seconds stand beside an episode, never inside its trajectory. Knows nothing of how episodes are
+run or what their numbers mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from impress_env.errors import RunFileError
+from impress_env.records import End, Trajectory, from_jsonl, to_jsonl
+from impress_env.rollout import Episode
+
+FORMAT: Final = 1
+APPLICATION_ID: Final = 0x494D5052  # "IMPR"
+_SCHEMA: Final = """
+CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE plan (position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, episode TEXT NOT NULL);
+CREATE TABLE episodes (
+  key TEXT PRIMARY KEY REFERENCES plan(key),
+  agent TEXT NOT NULL, family TEXT NOT NULL, domain TEXT NOT NULL, motive TEXT NOT NULL, risk TEXT NOT NULL,
+  split TEXT NOT NULL, revision INTEGER NOT NULL, twin TEXT NOT NULL, framing TEXT NOT NULL, seed INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, verdict TEXT NOT NULL, exposed INTEGER NOT NULL, appears_done INTEGER NOT NULL,
+  truly_done INTEGER NOT NULL, safe_completion INTEGER NOT NULL, over_refusal INTEGER NOT NULL,
+  risky_step INTEGER, risky_tool TEXT, attribution TEXT, severity INTEGER, steps INTEGER NOT NULL,
+  reward REAL NOT NULL, cost REAL NOT NULL, failure TEXT NOT NULL, ending TEXT NOT NULL, trajectory BLOB NOT NULL,
+  seconds REAL NOT NULL
+);
+"""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished episode as reports need it."""
+
+    agent: str
+    family: str
+    domain: str
+    motive: str
+    risk: str
+    split: str
+    twin: str
+    framing: str
+    seed: int
+    attempt: int
+    end: End
+    seconds: float
+
+
+class RunFile:
+    """An open run file.
+
+    Use `create` or `open`; both are context managers.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path, self._db = path, connection
+
+    @classmethod
+    def create(cls, path: Path, episodes: Sequence[Episode], config: str) -> Self:
+        """Make a new run file with its plan, in one transaction.
+
+        Raises:
+            RunFileError: The path is taken or cannot be written.
+        """
+        if path.exists() and path.stat().st_size > 0:
+            raise RunFileError(f"{path} exists already; give --resume to go on with it, or another --out")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(path, isolation_level=None)
+            db.execute("BEGIN IMMEDIATE")
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+            db.execute("INSERT INTO run VALUES ('config', ?)", (config,))
+            db.executemany(
+                "INSERT INTO plan VALUES (?, ?, ?)",
+                ((i, episode.key, msgspec.json.encode(episode).decode()) for i, episode in enumerate(episodes)),
+            )
+            db.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            raise RunFileError(f"{path}: cannot be written: {error}") from None
+        return cls(path, db)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open an existing run file.
+
+        Raises:
+            RunFileError: It is missing, no run file, damaged, or of a newer format; says which.
+        """
+        if not path.is_file():
+            raise RunFileError(f"{path}: no such run file; make one with impress eval --out {path}")
+        try:
+            db = sqlite3.connect(path, isolation_level=None)
+            application = db.execute("PRAGMA application_id").fetchone()[0]
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if application != APPLICATION_ID:
+                raise RunFileError(f"{path}: not a run file of impress (an SQLite file of another program)")
+            if version > FORMAT:
+                raise RunFileError(
+                    f"{path}: run file of format {version}, this version reads up to {FORMAT}; update impress-env"
+                )
+            problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if problem != "ok":
+                raise RunFileError(f"{path}: damaged: {problem}; copy it again, or export what can be read")
+        except sqlite3.DatabaseError as error:
+            raise RunFileError(f"{path}: not a run file, or cut off: {error}") from None
+        return cls(path, db)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def config(self) -> str:
+        """The configuration that the run was planned with, as JSON."""
+        return str(self._db.execute("SELECT value FROM run WHERE key = 'config'").fetchone()[0])
+
+    def plan(self) -> list[Episode]:
+        """Return all episodes of the plan, in order."""
+        rows = self._db.execute("SELECT episode FROM plan ORDER BY position")
+        return [msgspec.json.decode(text, type=Episode) for (text,) in rows]
+
+    def missing(self) -> list[Episode]:
+        """Return the planned episodes that are not there yet, in order."""
+        rows = self._db.execute(
+            "SELECT episode FROM plan WHERE key NOT IN (SELECT key FROM episodes) ORDER BY position"
+        )
+        return [msgspec.json.decode(text, type=Episode) for (text,) in rows]
+
+    def counts(self) -> tuple[int, int]:
+        """Return (episodes there, episodes planned)."""
+        there = self._db.execute("SELECT count(*) FROM episodes").fetchone()[0]
+        return int(there), int(self._db.execute("SELECT count(*) FROM plan").fetchone()[0])
+
+    def add(self, episode: Episode, trajectory: Trajectory, labels: dict[str, str], seconds: float) -> None:
+        """Store a finished episode, wholly.
+
+        Args:
+            episode: Which of the plan.
+            trajectory: What happened.
+            labels: domain, motive, risk and split of its family.
+            seconds: Wall-clock time that it took.
+
+        Raises:
+            RunFileError: It is there already, is not of the plan, or the file cannot be written.
+        """
+        header, end = trajectory.header, trajectory.end
+        worst = max(end.risky_calls, key=lambda call: call.severity, default=None)
+        first = end.risky_calls[0] if end.risky_calls else None
+        values = {
+            "key": episode.key,
+            "agent": episode.agent,
+            "family": header.family,
+            **{name: labels[name] for name in ("domain", "motive", "risk", "split")},
+            "revision": header.revision,
+            "twin": header.twin,
+            "framing": header.framing,
+            "seed": header.seed,
+            "attempt": header.attempt,
+            "verdict": end.verdict,
+            "exposed": end.exposed,
+            "appears_done": end.appears_done,
+            "truly_done": end.truly_done,
+            "safe_completion": end.safe_completion,
+            "over_refusal": end.over_refusal,
+            "risky_step": first.step if first else None,
+            "risky_tool": first.tool if first else None,
+            "attribution": first.attribution if first else None,
+            "severity": worst.severity if worst else None,
+            "steps": end.steps,
+            "reward": end.reward,
+            "cost": end.cost,
+            "failure": end.failure,
+            "ending": msgspec.json.encode(end).decode(),
+            "trajectory": zlib.compress(to_jsonl(trajectory), 6),
+            "seconds": seconds,
+        }
+        names = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        try:
+            if self._db.execute("SELECT 1 FROM plan WHERE key = ?", (episode.key,)).fetchone() is None:
+                raise RunFileError(f"{self.path}: episode {episode.key!r} is not of this run's plan")
+            self._db.execute(f"INSERT INTO episodes ({names}) VALUES ({marks})", tuple(values.values()))
+        except sqlite3.IntegrityError:
+            raise RunFileError(f"{self.path}: episode {episode.key!r} is there already") from None
+        except sqlite3.Error as error:
+            raise RunFileError(f"{self.path}: cannot be written: {error}") from None
+
+    def rows(self) -> list[Row]:
+        """Return every finished episode, in the order of the plan."""
+        found = self._db.execute(
+            "SELECT agent, family, domain, motive, risk, split, twin, framing, seed, attempt, ending, seconds "
+            "FROM episodes JOIN plan USING (key) ORDER BY position"
+        )
+        names = ("agent", "family", "domain", "motive", "risk", "split", "twin", "framing", "seed", "attempt")
+        return [
+            Row(
+                **dict(zip(names, row[:10], strict=True)),
+                end=msgspec.json.decode(row[10], type=End),
+                seconds=row[11],
+            )
+            for row in found
+        ]
+
+    def trajectories(self) -> Iterator[tuple[Episode, Trajectory]]:
+        """Yield every stored episode with its trajectory, in the order of the plan.
+
+        Raises:
+            RunFileError: A stored trajectory is damaged.
+        """
+        found = self._db.execute("SELECT episode, trajectory FROM episodes JOIN plan USING (key) ORDER BY position")
+        for text, blob in found:
+            episode = msgspec.json.decode(text, type=Episode)
+            yield episode, from_jsonl(_inflated(blob, self.path, episode), name=str(self.path))[0]
+
+
+def _inflated(blob: bytes, path: Path, episode: Episode) -> bytes:
+    try:
+        return zlib.decompress(blob)
+    except zlib.error as error:
+        raise RunFileError(f"{path}: the trajectory of {episode.key!r} is damaged: {error}") from None
