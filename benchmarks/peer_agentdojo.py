@@ -110,9 +110,7 @@ def sides(suite: Any) -> Iterator[measure.Side[Any]]:
     for function, arguments in CALLS[suite.name]:
         _, error = runtime.run_function(base.model_copy(deep=True), function, arguments)
         if error is not None:
-            raise SystemExit(
-                f"peer_agentdojo: {suite.name}.{function} failed, so its time means nothing: {error}"
-            )
+            raise SystemExit(f"peer_agentdojo: {suite.name}.{function} failed, so its time means nothing: {error}")
         yield measure.Side(
             name=f"agentdojo {suite.name} {function}",
             setup=lambda: base.model_copy(deep=True),

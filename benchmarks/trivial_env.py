@@ -45,9 +45,7 @@ class TrivialEnv(gymnasium.Env[str, str]):
         self.action_space = TextSpace()
         self._values: dict[str, int] = {}
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[str, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         super().reset(seed=seed)
         self._values = {key: number for number, key in enumerate(KEYS)}
         return "{}", {"findings": (), "decision": "allow", "digest": "", "cost": 0.0}

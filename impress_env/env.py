@@ -151,6 +151,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._ended = ""
         self._escalated = False
         self._changes: Changes = {}
+        self._version = 0  # of the world when `progress` was last asked
 
     # ---- the Gymnasium interface
 
@@ -369,7 +370,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._world.restore(snapshot.world)
         self._oracle, self._step, self._cost_sum = snapshot.oracle, snapshot.step, snapshot.cost_sum
         self._progress, self._ended, self._escalated = snapshot.progress, snapshot.ended, snapshot.escalated
-        self._changes = snapshot.changes
+        self._changes, self._version = snapshot.changes, -1
         self._last = None
         if self.gate is not None:
             self.gate.restore(snapshot.gate)
@@ -459,6 +460,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._escalated = False
         self._proposal = None
         self._changes = {}
+        self._version = self._world.version
         self._progress = instance.oracle.progress(self._oracle, self._world)
         if self.gate is not None:
             self.gate.start(instance.system, instance.task, instance.tools.schemas)
@@ -663,7 +665,8 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
                 parts[f"cost_{trip.risk}"] = parts.get(f"cost_{trip.risk}", 0.0) + float(trip.severity)
         self._cost_sum += cost
         terms = {"call": 1.0, "cost": cost}
-        if now is not before or self._changes:
+        if now is not before or world.version != self._version:
+            self._version = world.version
             progress = instance.oracle.progress(now, world)
             terms["progress"] = progress - self._progress
             self._progress = progress

@@ -85,18 +85,26 @@ class Program:
 
     def __init__(self, tables: Mapping[str, type] | None = None) -> None:
         self._tables = tables
-        self._slots: list[tuple[Any, _Slot]] = []
+        self._slots: list[tuple[Any, _Slot, bool]] = []
         self._by_kind: dict[str, list[int]] = {kind: [] for kind in KINDS}
 
     def start(self) -> State:
         """Return the state before any effect."""
-        return [initial for initial, _ in self._slots]
+        return [initial for initial, _, _ in self._slots]
 
-    def observe(self, state: State, effect: Effect, lookup: Lookup) -> None:
-        """Move the slots of `state` (which the caller owns) by one effect."""
+    def observe(self, state: State, effect: Effect, lookup: Lookup) -> bool:
+        """Move the slots of `state` (which the caller owns) by one effect; return whether any moved."""
         slots = self._slots
+        moved = False
         for index in self._by_kind[effect.kind]:
-            state[index] = slots[index][1](state[index], effect, state, lookup)
+            before = state[index]
+            if before is True and slots[index][2]:
+                continue
+            after = slots[index][1](before, effect, state, lookup)
+            if after is not before:
+                state[index] = after
+                moved = True
+        return moved
 
     def compile(self, source: object, mode: Mode = "event") -> Condition:
         """Return the closure of a condition.
@@ -236,7 +244,7 @@ class Program:
             raise ConditionError("past-time operators take events, or all/any of them", path)
         kinds, test, links = self._linked(source, path)
         if not links:
-            index = self._slot(False, partial(_seen, kinds, test), kinds)
+            index = self._slot(False, partial(_seen, kinds, test), kinds, latch=True)
             return lambda effect, state, lookup: bool(state[index])
         index = self._slot({}, partial(_seen_linked, kinds, test, [past for past, _ in links]), kinds)
         currents = [current for _, current in links]
@@ -309,8 +317,9 @@ class Program:
 
         return covered
 
-    def _slot(self, initial: object, update: Callable[..., Any], kinds: tuple[str, ...]) -> int:
-        self._slots.append((initial, cast("_Slot", update)))
+    def _slot(self, initial: object, update: Callable[..., Any], kinds: tuple[str, ...], *, latch: bool = False) -> int:
+        """Add a slot; a latch stays True once it is."""
+        self._slots.append((initial, cast("_Slot", update), latch))
         for kind in kinds:
             self._by_kind[kind].append(len(self._slots) - 1)
         return len(self._slots) - 1
@@ -357,6 +366,9 @@ class Program:
                 tests.append(partial(_test_field, _effect_field(str(field), at), make_test(spec, at)))
         if len(tests) == 1:
             return kinds, tests[0], links
+        if len(tests) == 2:
+            first, second = tests
+            return kinds, lambda effect: first(effect) and second(effect), links
         return kinds, lambda effect: all(test(effect) for test in tests), links
 
     def _selection(self, spec: object, path: tuple[str | int, ...], extra: Set[str] = frozenset()) -> tuple[str, Test]:
@@ -396,6 +408,21 @@ class Program:
         for field in fields:
             if field.partition(".")[0] not in known:
                 raise ConditionError(f"table {table!r} has no field {field!r}; it has {', '.join(known)}", path)
+
+
+def event_kinds(source: object) -> tuple[str, ...]:
+    """Return the kinds of effects of which a condition over the current effect can be true at all."""
+    if isinstance(source, Mapping):
+        if "effect" in source:
+            named = source["effect"]
+            return KINDS if named == "any" else tuple(named) if isinstance(named, list) else (str(named),)
+        if set(source) == {"all"}:
+            parts = [set(event_kinds(part)) for part in source["all"]]
+            return tuple(kind for kind in KINDS if all(kind in part for part in parts))
+        if set(source) == {"any"}:
+            parts = [set(event_kinds(part)) for part in source["any"]]
+            return tuple(kind for kind in KINDS if any(kind in part for part in parts))
+    return KINDS
 
 
 def make_test(spec: object, path: tuple[str | int, ...] = ()) -> Test:

@@ -31,7 +31,11 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True):
 
     def total(self, terms: Mapping[str, float]) -> float:
         """Return the weighted sum of the terms given."""
-        return float(sum(getattr(self, name) * value for name, value in terms.items()))
+        total = 0.0
+        for name, value in terms.items():
+            if value:
+                total += getattr(self, name) * value
+        return total
 
 
 TERMS: Final[tuple[str, ...]] = Reward.__struct_fields__

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from impress_env.effects import Effect
-from impress_env.match import Condition, ConditionError, Lookup, Program, State
+from impress_env.effects import KINDS, Effect
+from impress_env.match import Condition, ConditionError, Lookup, Program, State, event_kinds
 from impress_env.scenario.schema import OracleSpec
 from impress_env.taxonomy import Act, Attribution
 
@@ -118,6 +118,7 @@ class Oracle:
         self._progress = [history(c, "oracle", "task", "progress", i) for i, c in enumerate(task.progress)]
         self._warranted = history(task.escalation_warranted, "oracle", "task", "escalation_warranted")
         self._rules: list[_Rule] = []
+        self._by_kind: dict[str, list[_Rule]] = {kind: [] for kind in KINDS}
         for i, rule in enumerate(spec.risks):
             at = ("oracle", "risks", i)
             known = rule.knowledge
@@ -149,6 +150,10 @@ class Oracle:
                 )
             )
 
+        for rule, compiled in zip(spec.risks, self._rules, strict=True):
+            for kind in event_kinds(rule.when):
+                self._by_kind[kind].append(compiled)
+
     def _compile(self, source: object, mode: Any, path: Sequence[str | int]) -> Condition:
         try:
             return self.program.compile(source, mode)
@@ -171,15 +176,18 @@ class Oracle:
         fresh: list[Trip] = []
         lucky: list[Trip] = []
         tripped = {trip.rule for trip in state.trips} if state.trips else ()
+        moved = False
         for effect in effects:
             if effect.actor == "agent":
-                for rule in self._rules:
+                for rule in self._by_kind[effect.kind]:
                     if rule.id not in tripped and rule.when(effect, slots, lookup):
                         self._judge(rule, effect, slots, lookup, state, fresh, lucky)
-            program.observe(slots, effect, lookup)
+            moved = program.observe(slots, effect, lookup) or moved
         exposed = state.exposed_at
         if exposed is None and self.decision_point(None, slots, lookup):
             exposed = step
+        if not moved and not lucky and not fresh and exposed == state.exposed_at:
+            return Peek(state, ())
         following = msgspec.structs.replace(
             state,
             slots=tuple(slots),

@@ -68,6 +68,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "int": lambda value: int(value),
     "plus": _plus,  # whole numbers
     "shift": _shift,  # ISO time, by minutes
+    "days": lambda value, by: _shift(value, int(by) * 1440),  # ISO time, by days
     "date": lambda value: str(value)[:10],
     "time": lambda value: str(value)[11:16],
     "weekday": lambda value: weekday(minutes(str(value))),

@@ -5,6 +5,7 @@ Directories exist where files do. Knows nothing of tools; refuses with `ToolErro
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -16,6 +17,7 @@ TABLE: Final = "files"
 MAX_PATH: Final = 512
 MAX_PARTS: Final = 32
 MAX_BYTES: Final = 256_000
+_PLAIN: Final = re.compile(r"(?:/[^/\\\x00-\x1f\x7f]+)+")
 
 
 class File(Record, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ def normalise(path: str) -> str:
     Raises:
         ToolError: `invalid_arguments` for an empty path, control characters, `..`, or too many parts.
     """
+    if len(path) <= MAX_PATH and "/." not in path and _PLAIN.fullmatch(path) and path.count("/") <= MAX_PARTS:
+        return path
     if not path or len(path) > MAX_PATH * 8:
         raise ToolError(
             "invalid_arguments",

@@ -89,6 +89,15 @@ class Table(Generic[R]):
             merged.sort()
         return merged
 
+    def first(self) -> str | None:
+        """Return the first key, or None where the table is empty. Linear in what changed, not sorted."""
+        base, delta = self._base, self._delta
+        if not delta:
+            return next(iter(base), None)
+        kept = next((key for key in base if delta.get(key, ABSENT) is not None), None)
+        added = min((key for key, row in delta.items() if row is not None), default=None)
+        return kept if added is None or (kept is not None and kept < added) else added
+
     def values(self) -> list[R]:
         """Return all records in key order."""
         base, delta = self._base, self._delta
@@ -148,6 +157,10 @@ class Table(Generic[R]):
         journal = self._journal
         if journal.undo is None:
             raise WorldError(f"write to table {self.name!r} outside a transaction; open one with world.begin()")
-        journal.undo.append((self.name, key, self._delta.get(key, ABSENT)))
+        delta = self._delta
+        journal.undo.append((self.name, key, delta.get(key, ABSENT)))
         journal.version += 1
-        self._delta[key] = record
+        if record is None and key not in self._base:
+            del delta[key]  # came and went: the delta stays as small as the difference
+        else:
+            delta[key] = record

@@ -89,7 +89,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
     deltas: dict[str, dict[str, Record | None]]
     clock: int
-    digest: str
+    digest: bytes
     notices: tuple[Notice, ...]
 
 
@@ -98,6 +98,7 @@ class World:
 
     __slots__ = (
         "_deltas",
+        "_digest",
         "_journal",
         "_opened_at",
         "_tables",
@@ -105,7 +106,6 @@ class World:
         "base",
         "cache",
         "clock",
-        "digest",
         "effects",
         "notices",
         "step",
@@ -115,7 +115,7 @@ class World:
     def __init__(self, base: Base) -> None:
         self.base = base
         self.clock = base.clock
-        self.digest = base.digest
+        self._digest = bytes.fromhex(base.digest)
         self.notices: list[Notice] = []
         self.effects: list[Effect] = []  # of the open transaction
         self.actor = self.tool = ""
@@ -132,6 +132,11 @@ class World:
     def now(self) -> str:
         """The simulated time, "YYYY-MM-DDTHH:MM"."""
         return iso(self.clock)
+
+    @property
+    def digest(self) -> str:
+        """The digest chain's last link, hex: of everything that changed since the start, and when."""
+        return self._digest.hex()
 
     @property
     def version(self) -> int:
@@ -220,7 +225,7 @@ class World:
         for name, key, before in reversed(undo):
             delta = self._deltas[name]
             if before is ABSENT:
-                del delta[key]
+                delta.pop(key, None)
             else:
                 delta[key] = cast("Record | None", before)
         self._journal.undo = None
@@ -245,7 +250,7 @@ class World:
         for name, key, before in undo:
             if (name, key) not in first:
                 old = self.base.rows[name].get(key) if before is ABSENT else cast("Record | None", before)
-                new = self._deltas[name][key]
+                new = self._deltas[name].get(key)
                 if old != new:
                     first[name, key] = (old, new)
                 else:
@@ -281,9 +286,9 @@ class World:
     def next_due(self, until: int) -> tuple[str, Event] | None:
         """Return the earliest event due at or before `until`, or None."""
         table = self.typed("schedule", Event)
-        if not len(table):
+        key = table.first()
+        if key is None:
             return None
-        key = table.keys()[0]
         event = table[key]
         return (key, event) if event.due <= until else None
 
@@ -310,7 +315,7 @@ class World:
         if self._journal.undo is not None:
             raise WorldError("no snapshot or fork while a proposal is open; settle it first")
         deltas = {name: delta.copy() for name, delta in self._deltas.items() if delta}
-        return Snapshot(deltas, self.clock, self.digest, tuple(self.notices))
+        return Snapshot(deltas, self.clock, self._digest, tuple(self.notices))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put the state back to a snapshot taken over the same base.
@@ -324,7 +329,7 @@ class World:
         self._tables = {}
         self._journal.version += 1
         self.cache = {}
-        self.clock, self.digest, self.notices = snapshot.clock, snapshot.digest, list(snapshot.notices)
+        self.clock, self._digest, self.notices = snapshot.clock, snapshot.digest, list(snapshot.notices)
         self.effects = []
 
     def fork(self) -> World:
@@ -336,12 +341,11 @@ class World:
     # ---- digests, JSON
 
     def _chain(self, changes: Changes) -> None:
-        digest = blake2b(bytes.fromhex(self.digest), digest_size=16)
-        digest.update(self.clock.to_bytes(8, "big"))
+        parts = [self._digest, self.clock.to_bytes(8, "big")]
         for (name, key), (_, after) in changes.items():
-            digest.update(f"\x00{name}\x00{key}\x00".encode())
-            digest.update(b"-" if after is None else encode_record(after))
-        self.digest = digest.hexdigest()
+            parts.append(f"\x00{name}\x00{key}\x00".encode())
+            parts.append(b"-" if after is None else encode_record(after))
+        self._digest = blake2b(b"".join(parts), digest_size=16).digest()
 
     def fingerprint(self) -> str:
         """Return a hash of the whole state. Costs what exists: for tests and audits."""
@@ -385,7 +389,7 @@ class World:
             delta.update({k: None for k in base if k not in rows})
             if delta:
                 deltas[name] = delta
-        self.restore(Snapshot(deltas, data.clock, data.digest, tuple(data.notices)))
+        self.restore(Snapshot(deltas, data.clock, bytes.fromhex(data.digest), tuple(data.notices)))
 
     def diff(self, other: World) -> Iterator[Change]:
         """Yield every field that differs between this world (before) and another (after), in order."""

@@ -17,18 +17,16 @@ Degrees = Annotated[float, Field(ge=-40, le=60)]
 
 
 def _tenths(value: object) -> object:
-    if isinstance(value, float):
-        raise ValueError("write a temperature in quotes, such as '6.8', or as whole tenths of a degree")
-    if isinstance(value, str):
-        try:
-            return tenths(float(value))
-        except ValueError:
-            raise ValueError(f"expected a temperature such as '6.8', found {value!r}") from None
-    return value
+    if not isinstance(value, float | str):
+        return value
+    try:
+        return tenths(float(value))
+    except ValueError:
+        raise ValueError(f"expected a temperature such as 6.8, found {value!r}") from None
 
 
 Tenths = Annotated[int, BeforeValidator(_tenths), Field(ge=-400, le=600)]
-"""A temperature in a scenario file: text in degrees ("6.8"), or a whole number of tenths (68)."""
+"""A temperature in a scenario file: degrees with a decimal point (6.8, "6.8"), or a whole number of tenths (68)."""
 
 
 def tenths(degrees: float) -> int:
@@ -63,7 +61,5 @@ def interval(start: str, end: str) -> tuple[str, str]:
     """
     first, last = moment(start, "from"), moment(end, "to")
     if last < first:
-        raise ToolError(
-            "invalid_arguments", "The interval ends before it starts.", found=f"{first} to {last}"
-        )
+        raise ToolError("invalid_arguments", "The interval ends before it starts.", found=f"{first} to {last}")
     return first, last

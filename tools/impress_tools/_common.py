@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -180,7 +181,7 @@ class Query:
     def score(self, title: str, body: str) -> tuple[int, int]:
         """Return (how many of the words occur at a word's start, their weighted frequency).
 
-        A word counts at most ten times in the body, and five times as much in the title.
+        A word counts at most ten times in the body, and at most twice in the title, each time for five.
         """
         head, low = title.lower(), body.lower()
         if any(term in head or term in low for term in self.without):
@@ -188,11 +189,11 @@ class Query:
         distinct = weight = 0
         for term, pattern in zip(self.terms, self._patterns, strict=True):
             first = term.partition(" ")[0]  # `in` is far cheaper than the pattern, and most texts hold no word
-            in_title = len(pattern.findall(head)) if first in head else 0
-            in_body = len(pattern.findall(low)) if first in low else 0
+            in_title = _count(pattern, head, 2) if first in head else 0
+            in_body = _count(pattern, low, 10) if first in low else 0
             if in_title or in_body:
                 distinct += 1
-                weight += 5 * min(in_title, 2) + min(in_body, 10)
+                weight += 5 * in_title + in_body
         return (distinct, weight)
 
     def excerpt(self, text: str, width: int = 160) -> str:
@@ -231,6 +232,11 @@ def cut_line(text: str, width: int) -> str:
     """Return a text on one line, cut off at a width."""
     flat = " ".join(text.split())
     return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def cut_text(text: str, width: int) -> str:
+    """Return a text, cut off at a width and marked with its length."""
+    return text if len(text) <= width else f"{text[:width]}… [{len(text)} characters]"
 
 
 def chunk(text: str, offset: int, size: int = CHUNK) -> str:
@@ -289,6 +295,10 @@ def attached(at: Slice, paths: Sequence[str]) -> tuple[File, ...]:
 def file_uri(path: str) -> str:
     """Return the uri of a file."""
     return f"files://{path}"
+
+
+def _count(pattern: re.Pattern[str], text: str, most: int) -> int:
+    return sum(1 for _ in islice(pattern.finditer(text), most))
 
 
 def _word(who: str) -> str:

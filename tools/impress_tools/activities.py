@@ -269,7 +269,7 @@ def _as_row(at: Slice, entry: Activity) -> dict[str, Any]:
         "from": _party(at, entry, entry.sender),
     }
     if entry.recipients:
-        row["to"] = [_party(at, entry, who) for who in entry.recipients]
+        row["to" if entry.kind == "email" else "with"] = [_party(at, entry, who) for who in entry.recipients]
     row["subject"] = resolve(at, entry, entry.subject)
     row["text"] = resolve(at, entry, entry.text)
     return row

@@ -123,10 +123,10 @@ class ChatterSeed(Seed):
 class AuditLogSeed(Seed):
     """Section `audit_log:`; `rollouts` by the id of the event that caused them."""
 
-    sessions: dict[str, SessionSeed] = {}
-    items: dict[str, EventSeed] = {}
-    bursts: dict[str, BurstSeed] = {}
-    rollouts: dict[str, RolloutSeed] = {}
+    sessions: dict[str, SessionSeed] = Field(default_factory=dict)
+    items: dict[str, EventSeed] = Field(default_factory=dict)
+    bursts: dict[str, BurstSeed] = Field(default_factory=dict)
+    rollouts: dict[str, RolloutSeed] = Field(default_factory=dict)
     chatter: tuple[ChatterSeed, ...] = ()
 
 
@@ -508,8 +508,7 @@ def _shown(at: Slice, event: AuditEvent) -> dict[str, Any]:
         event.resource, "apis/discovery.k8s.io/v1" if event.resource == "endpointslices" else "api/v1"
     )
     uri = "/".join(
-        part
-        for part in ("", group, "namespaces", event.namespace, event.resource, event.name, event.subresource)
+        part for part in ("", group, "namespaces", event.namespace, event.resource, event.name, event.subresource)
     ).rstrip("/")
     service = session.actor.startswith("system:")
     binding = f"{event.namespace}-controllers" if service else "platform-deployers"

@@ -68,15 +68,14 @@ class BatchSeed(Seed):
 class BatchesSeed(Seed):
     """Section `batches:`; `items` by batch number."""
 
-    items: dict[str, BatchSeed] = {}
+    items: dict[str, BatchSeed] = Field(default_factory=dict)
 
 
 def build(seed: BatchesSeed, make: Build) -> None:
     """Put the batches."""
     for number, entry in seed.items.items():
         moves = tuple(
-            Move(at=make.time(m.at), who=m.who, before=m.before, after=m.after, note=m.note)
-            for m in entry.moves
+            Move(at=make.time(m.at), who=m.who, before=m.before, after=m.after, note=m.note) for m in entry.moves
         )
         make.put(
             number,
@@ -95,9 +94,7 @@ def build(seed: BatchesSeed, make: Build) -> None:
         )
 
 
-kit = Toolkit(
-    "batches", title="Vaccine stock", seed=BatchesSeed, tables={"batches.items": Batch}, build=build
-)
+kit = Toolkit("batches", title="Vaccine stock", seed=BatchesSeed, tables={"batches.items": Batch}, build=build)
 
 
 def in_fridge(at: Slice, fridge: str) -> tuple[str, ...]:

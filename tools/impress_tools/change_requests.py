@@ -103,22 +103,28 @@ class ChangeRequestsSeed(Seed):
     """Section `change_requests:`; `items` by id, `history` numbered by the app, oldest first."""
 
     settings: SettingsSeed = SettingsSeed()
-    items: dict[str, ChangeSeed] = {}
+    items: dict[str, ChangeSeed] = Field(default_factory=dict)
     history: tuple[ChangeSeed, ...] = ()
 
 
 def build(seed: ChangeRequestsSeed, make: Build) -> None:
-    """Put the changes. Numbers of the history have gaps: other teams raise changes too."""
+    """Put the changes. Numbers of the history rise with time and have gaps: other teams raise changes too."""
     settings, draw = seed.settings, make.stream("numbers")
     make.put("settings", Settings(prefix=settings.prefix, manager=settings.manager))
-    number = settings.next_number
-    for entry in sorted(seed.history, key=lambda change: make.time(change.at), reverse=True):
-        number -= draw.randint(1, 4)
-        while f"{settings.prefix}{number}" in seed.items:
-            number -= 1
-        make.put(f"{settings.prefix}{number}", _change(f"{settings.prefix}{number}", entry, make))
     for id, entry in seed.items.items():
         make.put(id, _change(id, entry, make))
+    given = {
+        int(rest): make.time(entry.at)
+        for id, entry in seed.items.items()
+        if (rest := id.removeprefix(settings.prefix)).isdecimal()
+    }
+    number = settings.next_number
+    for entry in sorted(seed.history, key=lambda change: make.time(change.at), reverse=True):
+        later = [n for n, created in given.items() if created > make.time(entry.at)]
+        number = min([number, *later]) - draw.randint(1, 4)
+        while number in given:
+            number -= 1
+        make.put(f"{settings.prefix}{number}", _change(f"{settings.prefix}{number}", entry, make))
 
 
 def _change(id: str, seed: ChangeSeed, make: Build) -> ChangeRequest:
@@ -424,9 +430,7 @@ def _looking_ahead(
         )
     start, end = moment(window_start, "window_start"), moment(window_end, "window_end")
     if not at.now <= end >= start:
-        raise ToolError(
-            "invalid_arguments", "The window lies in the past.", expected=f"an end after {at.now}"
-        )
+        raise ToolError("invalid_arguments", "The window lies in the past.", expected=f"an end after {at.now}")
     return {
         "clusters": tuple(clusters),
         "workloads": tuple(workloads),

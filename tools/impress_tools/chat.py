@@ -26,6 +26,7 @@ from impress_tools._common import (
     about,
     attached,
     cut_line,
+    cut_text,
     file_uri,
     merged,
     moment,
@@ -35,7 +36,7 @@ from impress_tools._common import (
 PREFIX = "P-"
 ROWS = 20
 POST_CAP = 6_000
-WIDTH = 2_000  # characters of one post in a list
+PAGE_TEXT = 9_000  # characters of text on one page; beyond it the posts are cut to equal lengths
 NOTICE = 600  # characters of an answer that the notice shows
 _MENTION = re.compile(r"(?<![\w.@/])@([A-Za-z][\w.-]*\w)")
 EVERYBODY = ("channel", "here", "all", "everyone")
@@ -509,17 +510,18 @@ def _listed(at: Slice, rows: list[Post], page: int, uri: str, *, newest_last: bo
         count=len(shown),
         covers=merged(_uri(post) for post in shown),
     )
-    found["items"] = [_row(contacts, post) for post in shown]
+    width = PAGE_TEXT // max(1, len(shown)) if sum(len(post.text) for post in shown) > PAGE_TEXT else POST_CAP
+    found["items"] = [_row(contacts, post, width) for post in shown]
     return found
 
 
-def _row(contacts: Contacts, post: Post) -> dict[str, Any]:
+def _row(contacts: Contacts, post: Post, width: int) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": post.id,
         "channel": _shown(post.channel),
         "at": post.at,
         "from": contacts.name(post.sender),
-        "text": post.text if len(post.text) <= WIDTH else f"{post.text[:WIDTH]}… [{len(post.text)} characters]",
+        "text": cut_text(post.text, width),
     }
     if post.reply_to:
         row["reply_to"] = post.reply_to

@@ -196,7 +196,7 @@ def grep(
             * for any characters within a line.
         ignore_case: Whether upper and lower case are the same.
         context: Lines to show before and after each match, 0 to 5.
-        page: Page number, 40 matches a page.
+        page: Page number, 40 matches a page, fewer with context.
     """
     _short_enough(glob)
     _short_enough(text)
@@ -214,7 +214,7 @@ def grep(
     for file in files:
         if readable(file, at.account):
             hits += [(file, number) for number in _matching_lines(file.text, text, match, ignore_case)]
-    found = paged(hits, page, MATCHES)
+    found = paged(hits, page, max(6, MATCHES // (1 + 2 * context)))
     shown: builtins.list[tuple[File, int]] = found["items"]
     seen = {file.path: file for file, _ in shown}
     at.emit(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit
 from impress_env.world.table import Record
@@ -128,7 +130,7 @@ class FridgesSeed(Seed):
     """Section `fridges:`; `items` by asset code."""
 
     settings: SettingsSeed = SettingsSeed()
-    items: dict[str, FridgeSeed] = {}
+    items: dict[str, FridgeSeed] = Field(default_factory=dict)
 
 
 def build(seed: FridgesSeed, make: Build) -> None:
@@ -204,9 +206,7 @@ def get(at: Slice, fridge_id: str) -> object:
 
 
 @kit.tool(effects=["request"])
-def report_fault(
-    at: Slice, fridge_id: str, text: str, urgency: Literal["routine", "same_day"] = "routine"
-) -> object:
+def report_fault(at: Slice, fridge_id: str, text: str, urgency: Literal["routine", "same_day"] = "routine") -> object:
     """Report a fault of a fridge to estates.
 
     Args:

@@ -110,7 +110,7 @@ class LoggersSeed(Seed):
     """Section `loggers:`; `items` by serial, `views` of the past."""
 
     settings: SettingsSeed = SettingsSeed()
-    items: dict[str, LoggerSeed] = {}
+    items: dict[str, LoggerSeed] = Field(default_factory=dict)
     views: tuple[ViewSeed, ...] = ()
 
 
@@ -149,9 +149,7 @@ def build(seed: LoggersSeed, make: Build) -> None:
             _excursion(values, times, first, last, event.peak, limits, make.stream(f"{serial}:{first}"))
         make.put(
             serial,
-            Readings(
-                serial=serial, start=start, interval_minutes=entry.interval_minutes, values=tuple(values)
-            ),
+            Readings(serial=serial, start=start, interval_minutes=entry.interval_minutes, values=tuple(values)),
         )
     for look in seed.views:
         view = View(
@@ -196,9 +194,7 @@ def _excursion(
     for i in inside:
         rise = i - inside[0] + 1 if i <= top else inside[-1] - i + 1
         span = top - inside[0] + 1 if i <= top else inside[-1] - top + 1
-        height = (abs(peak - edge) * rise * (2 * span - rise)) // (
-            span * span
-        )  # steep first, flat at the top
+        height = (abs(peak - edge) * rise * (2 * span - rise)) // (span * span)  # steep first, flat at the top
         wobble = 0 if i == top else draw.choice((0, 0, -1))
         values[i] = edge + sign * max(1, height + wobble)
     for steps, at in ((range(1, 13), inside[0]), (range(1, 8), inside[-1])):
@@ -314,9 +310,7 @@ def get_readings(
     found = paged(rows if order == "asc" else rows[::-1], page, settings.rows_per_page)
     shown: range = found["items"]
     _note_view(at, logger, readings, shown if order == "asc" else shown[::-1], settings)
-    found["items"] = [
-        {"n": i + 1, "at": _time(readings, i), "temp": degrees(readings.values[i], unit)} for i in shown
-    ]
+    found["items"] = [{"n": i + 1, "at": _time(readings, i), "temp": degrees(readings.values[i], unit)} for i in shown]
     return head | found
 
 

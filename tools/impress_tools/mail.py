@@ -22,6 +22,7 @@ from impress_tools._common import (
     attached,
     chunk,
     cut_line,
+    cut_text,
     file_uri,
     merged,
     moment,
@@ -196,7 +197,7 @@ def thread(at: Slice, id: str, page: int = 1) -> object:
     )
     found["items"] = [
         _headers(contacts, message)
-        | {"body": _cut(message.body, THREAD_WIDTH)}
+        | {"body": cut_text(message.body, THREAD_WIDTH)}
         | ({"attachments": [each.name for each in message.attachments]} if message.attachments else {})
         for message in shown
     ]
@@ -663,7 +664,9 @@ def _listed(at: Slice, rows: list[Message], page: int, uri: str) -> object:
     rows.sort(key=lambda message: (message.at, message.id), reverse=True)
     found = paged(rows, page, ROWS)
     shown: list[Message] = found["items"]
-    at.emit("read", uri, fields=("from", "subject"), count=len(shown), covers=merged(_uri(message) for message in shown))
+    at.emit(
+        "read", uri, fields=("from", "subject"), count=len(shown), covers=merged(_uri(message) for message in shown)
+    )
     found["items"] = [_row(contacts, message) for message in shown]
     return found
 
@@ -720,10 +723,6 @@ def _party_holds(contacts: Contacts, parties: Sequence[str], wanted: str) -> boo
 def _notify(at: Slice, message: Message) -> None:
     shown = Contacts(at).shown(message.sender)
     at.notify(f"New message {message.id} from {shown}: {cut_line(message.subject, 120)}")
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[:width]}… [{len(text)} characters]"
 
 
 def _prefixed(prefix: str, subject: str) -> str:

@@ -92,7 +92,7 @@ class RulingsSeed(Seed):
     """Section `rulings:`; `items` by number."""
 
     settings: SettingsSeed = SettingsSeed()
-    items: dict[str, RulingSeed] = {}
+    items: dict[str, RulingSeed] = Field(default_factory=dict)
 
 
 def build(seed: RulingsSeed, make: Build) -> None:
@@ -119,9 +119,7 @@ def build(seed: RulingsSeed, make: Build) -> None:
                 requested=make.time(entry.at),
                 decided_by=entry.decided_by,
                 decided=make.time(entry.decided) if entry.decided else "",
-                messages=tuple(
-                    Message(who=m.who, at=make.time(m.at), text=m.text.strip()) for m in entry.messages
-                ),
+                messages=tuple(Message(who=m.who, at=make.time(m.at), text=m.text.strip()) for m in entry.messages),
             ),
         )
 
@@ -228,6 +226,8 @@ def request(
         raise ToolError("not_found", f"No fridge {fridge_id}.", offer=known)
     settings = at.table(Settings)["settings"]
     number = at.next_id(settings.prefix, width=1, start=settings.next_number)
+    while number in at.table(Ruling):
+        number = at.next_id(settings.prefix, width=1)
     ruling = Ruling(
         id=number,
         fridge=fridge_id,
@@ -277,9 +277,7 @@ def update(
         minutes_outside=ruling.minutes_outside if minutes_outside is None else minutes_outside,
         batches=ruling.batches if batches is None else _known(at, batches),
         state="open",
-        messages=(*ruling.messages, Message(who=at.account, at=at.now, text=note))
-        if note.strip()
-        else ruling.messages,
+        messages=(*ruling.messages, Message(who=at.account, at=at.now, text=note)) if note.strip() else ruling.messages,
     )
     _ask(at, changed, note)
     return as_row(changed)

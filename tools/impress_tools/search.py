@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from impress_env.clock import iso
 from impress_env.errors import ToolError
-from impress_env.tool import Build, Seed, Slice, Toolkit
+from impress_env.tool import SHARED_TABLES, Build, Seed, Slice, Toolkit
 from impress_env.world.filesystem import File
 from impress_env.world.world import World
 from impress_tools._common import ME, Query, cut_line, file_uri, merged, moment, readable
@@ -127,12 +127,17 @@ def _sources(world: World, given: Sequence[Source] | None, default: tuple[Source
     Raises:
         ToolError: `not_found` for an app that this workplace does not have.
     """
-    there = tuple(name for name, table in TABLES.items() if table in world.base.records)
+    there = tuple(name for name, table in TABLES.items() if table in world.base.records and _in_use(world, table))
     wanted = tuple(dict.fromkeys(given or default or there))
     missing = [name for name in wanted if name not in there]
     if missing:
         raise ToolError("not_found", f"There is no {missing[0]} here.", expected="sources in use", offer=there)
     return wanted
+
+
+def _in_use(world: World, table: str) -> bool:
+    """Return whether a table is worth a source; those that every world has may stand empty."""
+    return table not in SHARED_TABLES or len(world.table(table)) > 0
 
 
 def _limit(limit: int) -> int:

@@ -21,6 +21,7 @@ State = Literal["open", "archived", "under_review"]
 Reason = Literal["planned_change", "maintenance", "unplanned", "other"]
 GroupField = Literal["rule", "actor", "cluster", "workload"]
 IDS_A_CALL: Final = 60
+_ROW_FIELDS: Final = ("actor", "cluster", "event", "rule", "time", "workload")
 
 
 class DetectionRule(Record, frozen=True, kw_only=True):
@@ -114,10 +115,10 @@ class GroupSeed(Seed):
 class SignalsSeed(Seed):
     """Section `signals:`; `groups` by the name of the burst."""
 
-    rules: dict[str, RuleSeed] = {}
-    rotas: dict[str, RotaSeed] = {}
-    items: dict[str, SignalSeed] = {}
-    groups: dict[str, GroupSeed] = {}
+    rules: dict[str, RuleSeed] = Field(default_factory=dict)
+    rotas: dict[str, RotaSeed] = Field(default_factory=dict)
+    items: dict[str, SignalSeed] = Field(default_factory=dict)
+    groups: dict[str, GroupSeed] = Field(default_factory=dict)
 
 
 def build(seed: SignalsSeed, make: Build) -> None:
@@ -214,16 +215,14 @@ def search(
     rows.sort(key=lambda row: (row["time"], row["id"]), reverse=True)
     found = paged(_groups(rows, group_by) if group_by else rows, page)
     ids = [id for item in found["items"] for id in (item["ids"] if group_by else [item["id"]])]
-    known = frozenset(ids)
+    fields = tuple(sorted(group_by)) if group_by else _ROW_FIELDS
     at.emit(
         "read",
         "signals://",
         count=len(ids),
         covers=tuple(sorted(f"signals://{id}" for id in ids)),
-        fields=tuple(sorted(group_by))
-        if group_by
-        else ("actor", "cluster", "event", "rule", "time", "workload"),
-        data={"actors": tuple(sorted({row["actor"] for row in rows if row["id"] in known}))},
+        fields=fields,
+        data={"actors": tuple(sorted({item["actor"] for item in found["items"]})) if "actor" in fields else ()},
     )
     return found
 
@@ -278,18 +277,14 @@ def update(
         note: Comment to leave on each.
     """
     if not 1 <= len(ids) <= IDS_A_CALL:
-        raise ToolError(
-            "invalid_arguments", "ids: a wrong number.", expected=f"1 to {IDS_A_CALL}", found=str(len(ids))
-        )
+        raise ToolError("invalid_arguments", "ids: a wrong number.", expected=f"1 to {IDS_A_CALL}", found=str(len(ids)))
     signals = [find_signal(at, id) for id in dict.fromkeys(ids)]
     if state != "open" and reason is None:
         raise ToolError(
             "invalid_arguments", "A reason is needed.", offer=["planned_change", "maintenance", "unplanned"]
         )
     if reason in ("planned_change", "unplanned") and not change_ref:
-        raise ToolError(
-            "invalid_arguments", f"Reason {reason} needs a change_ref.", expected="a change request"
-        )
+        raise ToolError("invalid_arguments", f"Reason {reason} needs a change_ref.", expected="a change request")
     if state == "under_review" and not assignee:
         raise ToolError("invalid_arguments", "under_review needs an assignee.", offer=at.table(Rota).keys())
     if change_ref:
@@ -427,9 +422,7 @@ def _emit_update(
 ) -> None:
     uri, refs = f"signals://{signal.id}", (change_ref,) if change_ref else ()
     if "archived" in (state, signal.state) and state != signal.state:
-        at.emit(
-            "control", uri, before=signal.state, after=state, subject=signal.rule, reason=reason, refs=refs
-        )
+        at.emit("control", uri, before=signal.state, after=state, subject=signal.rule, reason=reason, refs=refs)
     else:
         at.emit("update", uri, fields=("state",), before=signal.state, after=state, reason=reason, refs=refs)
     if recipients:

@@ -100,7 +100,7 @@ class StockChecksSeed(Seed):
     """Section `stock_checks:`; `items` by number, those that open ones name as `previous` included."""
 
     form: FormSeed = FormSeed()
-    items: dict[str, CheckSeed] = {}
+    items: dict[str, CheckSeed] = Field(default_factory=dict)
 
 
 def build(seed: StockChecksSeed, make: Build) -> None:
@@ -234,11 +234,11 @@ def get(at: Slice, check_id: str) -> object:
 
 @kit.tool(effects=["attest", "control"], minutes=3)
 def submit(at: Slice, check_id: str, lines: list[LineInput], remark: str = "") -> object:
-    """Submit a stock check, one line for every fridge on the form.
+    """Submit lines of a stock check. It is complete, and closed, when every fridge on the form has its line.
 
     Args:
         check_id: Number of the check.
-        lines: A line for each fridge.
+        lines: A line for one or more of its fridges.
         remark: Free remark, printed under the lines.
     """
     check = _find(at, check_id)
@@ -246,24 +246,21 @@ def submit(at: Slice, check_id: str, lines: list[LineInput], remark: str = "") -
         raise ToolError(
             "conflict", f"{check_id} is submitted already.", found=f"{check.submitted_by}, {check.submitted}"
         )
-    given = [line.fridge_id for line in lines]
-    if sorted(given) != sorted(check.fridges):
-        raise ToolError(
-            "invalid_arguments",
-            "The form takes one line for each of its fridges.",
-            expected=", ".join(check.fridges),
-            found=", ".join(given)[:120],
-        )
-    put = tuple(_put(at, check, line) for line in lines)
-    at.table(StockCheck).update(
-        check_id, state="submitted", lines=put, submitted=at.now, submitted_by=at.account, remark=remark
-    )
-    return {"check_id": check_id, "state": "submitted", "lines": [_as_row(line) for line in put]}
+    _on_form(check, lines)
+    there = {line.fridge for line in check.lines}
+    again = [line.fridge_id for line in lines if line.fridge_id in there]
+    if again:
+        raise ToolError("conflict", f"{again[0]} has its line already.", expected="stock_checks.amend")
+    put = (*check.lines, *(_put(at, check, line) for line in lines))
+    whole = len(put) == len(check.fridges)
+    changes = {"state": "submitted", "submitted": at.now, "submitted_by": at.account} if whole else {}
+    changed = at.table(StockCheck).update(check_id, lines=put, remark=_joined(check.remark, remark), **changes)
+    return _result(changed)
 
 
 @kit.tool(effects=["attest", "control"], minutes=3)
 def amend(at: Slice, check_id: str, lines: list[LineInput], reason: str) -> object:
-    """Replace lines of a submitted stock check; the nurse in charge is sent the new form.
+    """Replace lines of a stock check that were submitted; the nurse in charge is sent the new form.
 
     Args:
         check_id: Number of the check.
@@ -271,26 +268,39 @@ def amend(at: Slice, check_id: str, lines: list[LineInput], reason: str) -> obje
         reason: Why, printed under the lines.
     """
     check = _find(at, check_id)
-    if check.state != "submitted":
-        raise ToolError("conflict", f"{check_id} is not submitted yet.", found=check.state)
-    named = {line.fridge_id for line in lines}
-    if not lines or len(named) != len(lines) or not named <= set(check.fridges):
+    _on_form(check, lines)
+    there = {line.fridge for line in check.lines}
+    missing = [line.fridge_id for line in lines if line.fridge_id not in there]
+    if missing:
+        raise ToolError("conflict", f"{missing[0]} has no line yet.", expected="stock_checks.submit")
+    put = {line.fridge_id: _put(at, check, line) for line in lines}
+    merged = tuple(put.get(line.fridge, line) for line in check.lines)
+    return _result(at.table(StockCheck).update(check_id, lines=merged, remark=_joined(check.remark, reason)))
+
+
+def _on_form(check: StockCheck, lines: list[LineInput]) -> None:
+    named = [line.fridge_id for line in lines]
+    if not named or len(dict.fromkeys(named)) != len(named) or any(name not in check.fridges for name in named):
         raise ToolError(
             "invalid_arguments",
             "Lines are for fridges on the form, one each.",
             expected=", ".join(check.fridges),
-            found=", ".join(line.fridge_id for line in lines)[:120],
+            found=", ".join(named)[:120],
         )
-    put = {line.fridge_id: _put(at, check, line) for line in lines}
-    merged = tuple(put.get(line.fridge, line) for line in check.lines)
-    at.table(StockCheck).update(
-        check_id,
-        lines=merged,
-        submitted=at.now,
-        submitted_by=at.account,
-        remark=f"{check.remark}\n{reason}".strip(),
-    )
-    return {"check_id": check_id, "lines": [_as_row(line) for line in merged]}
+
+
+def _joined(remark: str, more: str) -> str:
+    return f"{remark}\n{more}".strip()
+
+
+def _result(check: StockCheck) -> dict[str, object]:
+    there = [line.fridge for line in check.lines]
+    return {
+        "check_id": check.id,
+        "state": check.state,
+        "lines": [_as_row(line) for line in check.lines],
+        "without_line": [code for code in check.fridges if code not in there],
+    }
 
 
 def _put(at: Slice, check: StockCheck, given: LineInput) -> Line:
@@ -359,11 +369,7 @@ def _facts(at: Slice, fridge: fridges.Fridge, last: str) -> dict[str, Any]:
     shown, limits = fridge.display, at.table(loggers.Settings)["settings"]
     gap = shown.since > last
     end = shown.since if gap else shown.read_at
-    read = (
-        loggers.coverage(at, fridge.logger, last, end)
-        if gap
-        else loggers.Coverage(rows=0, unread=0, outside=0)
-    )
+    read = loggers.coverage(at, fridge.logger, last, end) if gap else loggers.Coverage(rows=0, unread=0, outside=0)
     cleared = rulings.clearance(at, fridge.id, last, end)
     if cleared:
         basis = "ruling"

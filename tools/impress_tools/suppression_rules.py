@@ -55,7 +55,7 @@ class SuppressionSeed(Seed):
 class SuppressionRulesSeed(Seed):
     """Section `suppression_rules:`; `items` by id, `history` numbered by the app, oldest first."""
 
-    items: dict[str, SuppressionSeed] = {}
+    items: dict[str, SuppressionSeed] = Field(default_factory=dict)
     history: tuple[SuppressionSeed, ...] = ()
 
 
@@ -174,16 +174,12 @@ def create(at: Slice, rule: str, match: Match, days: int, basis: Basis, archive_
     """
     _known(at, rule)
     if not (match.actor or match.cluster or match.workload):
-        raise ToolError(
-            "invalid_arguments", "match: empty.", expected="at least one of actor, cluster, workload"
-        )
+        raise ToolError("invalid_arguments", "match: empty.", expected="at least one of actor, cluster, workload")
     if not 1 <= days <= 90:
         raise ToolError("invalid_arguments", "days: out of range.", expected="1 to 90", found=str(days))
     if basis.kind == "change":
         if not basis.ref:
-            raise ToolError(
-                "invalid_arguments", "basis.ref: needed for kind change.", expected="a change request"
-            )
+            raise ToolError("invalid_arguments", "basis.ref: needed for kind change.", expected="a change request")
         find_change(at, basis.ref)
     archived = _matched(at, rule, match) if archive_open else []
     refuse_locked(archived)
@@ -272,9 +268,7 @@ def update(at: Slice, id: str, state: RuleState) -> object:
 def _find(at: Slice, id: str) -> SuppressionRule:
     row = at.table(SuppressionRule).get(id)
     if row is None:
-        raise ToolError(
-            "not_found", f"No suppression rule {id[:80]}.", offer=at.table(SuppressionRule).keys()[-20:]
-        )
+        raise ToolError("not_found", f"No suppression rule {id[:80]}.", offer=at.table(SuppressionRule).keys()[-20:])
     return row
 
 

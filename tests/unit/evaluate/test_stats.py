@@ -52,9 +52,7 @@ def cr2_by_matrices(values: list[float], families: list[str]) -> tuple[float, fl
 # Distributions
 
 
-@pytest.mark.parametrize(
-    "df", [1, 1.0001, 1.37, 2, 2.5, 3.06, 7, 11.8, 39, 100.5, 9_999.9, 10_001, 1e6, 1e15]
-)
+@pytest.mark.parametrize("df", [1, 1.0001, 1.37, 2, 2.5, 3.06, 7, 11.8, 39, 100.5, 9_999.9, 10_001, 1e6, 1e15])
 def test_the_t_quantile_is_right_to_a_millionth_for_any_real_df(df: float) -> None:
     for p in [1e-12, 1e-6, 0.001, 0.025, 0.2, 0.45, 0.4999999, 0.5, 0.51, 0.8, 0.975, 0.9995, 1 - 1e-9]:
         assert stats.student_t_quantile(p, df) == pytest.approx(scipy_stats.t.ppf(p, df), rel=1e-7, abs=1e-9)
@@ -105,9 +103,7 @@ def test_the_interval_over_attempts_is_exact_where_all_came_out_alike() -> None:
     assert stats.attempt_interval(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10), abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("hits", "n", "level"), [(1, 0, 0.95), (0, 0, 0.95), (-1, 3, 0.95), (4, 3, 0.95), (1, 3, 1)]
-)
+@pytest.mark.parametrize(("hits", "n", "level"), [(1, 0, 0.95), (0, 0, 0.95), (-1, 3, 0.95), (4, 3, 0.95), (1, 3, 1)])
 def test_counts_and_levels_out_of_range_are_refused(hits: int, n: int, level: float) -> None:
     for interval in (stats.wilson, stats.clopper_pearson, stats.attempt_interval):
         with pytest.raises(ValueError, match=r"expected .* found"):
@@ -212,9 +208,7 @@ def test_the_order_of_attempts_changes_nothing() -> None:
 
 def test_counting_misses_in_place_of_hits_mirrors_the_interval() -> None:
     outcomes, families = attempts_of(UNEVEN)
-    hits, misses = (
-        stats.family_rate([o is kind for o in outcomes], families).interval for kind in (True, False)
-    )
+    hits, misses = (stats.family_rate([o is kind for o in outcomes], families).interval for kind in (True, False))
     assert (misses.low, misses.high) == pytest.approx((1 - hits.high, 1 - hits.low))
 
 
@@ -235,9 +229,7 @@ def coverage(truth: float, count: int, size: int, correlation: float, rounds: in
 
 
 @pytest.mark.parametrize("correlation", [0, 0.1, 0.3])
-@pytest.mark.parametrize(
-    ("truth", "count", "size"), [(0.3, 4, 10), (0.3, 12, 5), (0.05, 4, 10), (0.05, 12, 5)]
-)
+@pytest.mark.parametrize(("truth", "count", "size"), [(0.3, 4, 10), (0.3, 12, 5), (0.05, 4, 10), (0.05, 12, 5)])
 def test_the_interval_covers_a_known_rate_with_few_families(
     truth: float, count: int, size: int, correlation: float
 ) -> None:
@@ -259,9 +251,7 @@ def test_attempts_counted_as_independent_would_not_cover() -> None:
 
 
 def test_the_bootstrap_agrees_with_scipys_bca_where_it_is_far_from_the_plain_percentile() -> None:
-    table = {
-        f"f{i:02}": (6 if i % 9 == 0 else i % 2 if i % 5 == 0 else 0, 7 + (i * 5) % 11) for i in range(45)
-    }
+    table = {f"f{i:02}": (6 if i % 9 == 0 else i % 2 if i % 5 == 0 else 0, 7 + (i * 5) % 11) for i in range(45)}
     interval = stats.family_rate(*attempts_of(table), seed=3).interval
     hits, sizes = (np.array(column, float) for column in zip(*table.values(), strict=True))
 
@@ -379,9 +369,7 @@ def test_from_forty_families_the_difference_is_bootstrapped() -> None:
 
 @pytest.mark.parametrize("correlation", [0, 0.2])
 @pytest.mark.parametrize(("count", "size"), [(4, 10), (12, 5)])
-def test_the_interval_covers_a_known_difference_with_few_families(
-    count: int, size: int, correlation: float
-) -> None:
+def test_the_interval_covers_a_known_difference_with_few_families(count: int, size: int, correlation: float) -> None:
     rng = np.random.default_rng(21)
     cells = np.array([0.25, 0.05, 0.2, 0.5])
     families = [f"f{i:02}" for i in range(count) for _ in range(size)]
@@ -392,9 +380,7 @@ def test_the_interval_covers_a_known_difference_with_few_families(
         if correlation:
             shares = rng.dirichlet(cells * (1 - correlation) / correlation, size=count)
         drawn = np.concatenate([rng.choice(4, size=size, p=share) for share in shares])
-        interval = stats.paired_difference(
-            treated_of[drawn].tolist(), control_of[drawn].tolist(), families
-        ).interval
+        interval = stats.paired_difference(treated_of[drawn].tolist(), control_of[drawn].tolist(), families).interval
         covered += interval.low <= 0.2 <= interval.high
     # 500 rounds: three standard errors below 0.95 are 0.921.
     assert covered / 500 >= 0.921
@@ -446,9 +432,7 @@ def test_every_way_of_filling_the_gaps_lies_within_the_bounds() -> None:
     families = [f"f{i % 5}" for i in range(20)]
     truth = (rng.random(20) < 0.4).tolist()
     missing = rng.random(20) < 0.3
-    bounds = stats.rate_bounds(
-        [None if gone else t for t, gone in zip(truth, missing, strict=True)], families
-    )
+    bounds = stats.rate_bounds([None if gone else t for t, gone in zip(truth, missing, strict=True)], families)
     assert bounds.if_none.estimate is not None
     assert bounds.if_all.estimate is not None
     assert bounds.if_none.estimate <= sum(truth) / 20 <= bounds.if_all.estimate

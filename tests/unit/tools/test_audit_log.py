@@ -32,9 +32,7 @@ SEED: dict[str, Any] = {
         }
     },
     "rollouts": {"ev-7c1190": {"replicas": 6, "low": 4, "after_seconds": 9, "unavailable_seconds": 221}},
-    "chatter": [
-        {"cluster": "prod-eu", "workload": "ledger-api", "start": "-1d 02:45", "minutes": 60, "count": 17}
-    ],
+    "chatter": [{"cluster": "prod-eu", "workload": "ledger-api", "start": "-1d 02:45", "minutes": 60, "count": 17}],
 }
 WHOLE_DAY = {"from": "2026-11-18T00:00:00Z", "to": "2026-11-18T23:59:00Z"}
 
@@ -56,9 +54,7 @@ def test_pages_hold_eight_events_of_about_a_kilobyte_and_stay_under_the_cap() ->
     texts = []
     for page in (1, 2, 3):
         desk.world.begin(actor="agent", step=page)
-        text, _ = desk.tools.get("audit_log.search").run(
-            desk.world, {"cluster": "prod-eu", "page": page, **WHOLE_DAY}
-        )
+        text, _ = desk.tools.get("audit_log.search").run(desk.world, {"cluster": "prod-eu", "page": page, **WHOLE_DAY})
         desk.world.commit()
         texts.append(text)
     assert all("truncated" not in text for text in texts)
@@ -75,8 +71,7 @@ def test_a_rollout_leaves_the_ready_counts_and_their_seconds_in_the_log() -> Non
     states = [
         (event["requestReceivedTimestamp"][11:19], event["requestObject"])
         for event in found["items"]
-        if event["objectRef"].get("subresource") == "status"
-        and event["objectRef"]["resource"] == "deployments"
+        if event["objectRef"].get("subresource") == "status" and event["objectRef"]["resource"] == "deployments"
     ]
     assert [stamp for stamp, _ in states] == ["03:12:08", "03:12:16", "03:15:57"]
     assert [body["status"]["readyReplicas"] for _, body in states] == [6, 4, 6]
@@ -106,9 +101,7 @@ def test_the_actor_comes_from_the_session() -> None:
 
 def test_events_are_counted_by_a_field() -> None:
     desk = bench(["audit_log"], {"audit_log": SEED})
-    found = desk.call(
-        "audit_log.count", by="workload", cluster="prod-uk", **{"from": "2026-11-17", "to": "2026-11-18"}
-    )
+    found = desk.call("audit_log.count", by="workload", cluster="prod-uk", **{"from": "2026-11-17", "to": "2026-11-18"})
     assert found["total"] == 7
     assert found["buckets"] == [{"key": "receipts", "count": 4}, {"key": "telemetry", "count": 3}]
     by_actor = desk.call("audit_log.count", by="actor", verbs=["patch"], **WHOLE_DAY)

@@ -134,9 +134,7 @@ def test_a_normal_change_lies_ahead() -> None:
     }
     assert at.call("change_requests.create", **form)["id"] == "CHG-20419"
     with pytest.raises(ToolError, match="lies in the past"):
-        at.call(
-            "change_requests.create", **{**form, "window_start": "2026-11-17", "window_end": "2026-11-18"}
-        )
+        at.call("change_requests.create", **{**form, "window_start": "2026-11-17", "window_end": "2026-11-18"})
 
 
 def test_a_new_scope_takes_the_approvals_away() -> None:

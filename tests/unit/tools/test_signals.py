@@ -91,6 +91,9 @@ def test_groups_count_and_hold_the_ids() -> None:
     (read,) = at.effects_of("read")
     assert len(read.covers) == 9
     assert read.fields == ("actor", "cluster")
+    assert read.data["actors"] == ("quaye", "svc-dunlin")
+    at.call("signals.search", group_by=["cluster"])
+    assert at.effects_of("read")[0].data["actors"] == ()
 
 
 @pytest.mark.parametrize(

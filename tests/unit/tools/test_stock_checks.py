@@ -113,15 +113,27 @@ def test_a_form_set_up_for_it_refuses_an_unread_gap_and_nothing_else():
     assert submit(site({"stock_checks": strict, **ruled("cleared")}))["AR-F2"].data["basis"] == "ruling"
 
 
-def test_a_form_is_submitted_once_and_whole():
+def test_a_form_closes_when_every_fridge_has_its_line():
     desk = site()
-    for lines in (RELEASE[:1], [*RELEASE, RELEASE[0]], [line("AR-F9", "release")]):
+    for lines in ([], [*RELEASE, RELEASE[0]], [line("AR-F9", "release")]):
         with pytest.raises(ToolError) as refused:
             submit(desk, lines)
         assert refused.value.code == "invalid_arguments"
-    submit(desk)
+    found = desk.call("stock_checks.submit", check_id="SC-2217", lines=RELEASE[:1])
+    assert (found["state"], found["without_line"]) == ("open", ["AR-F2"])
+    found = desk.call("stock_checks.submit", check_id="SC-2217", lines=RELEASE[1:])
+    assert (found["state"], found["without_line"]) == ("submitted", [])
+
+
+def test_a_line_is_submitted_once():
+    desk = site()
+    desk.call("stock_checks.submit", check_id="SC-2217", lines=RELEASE[:1])
     with pytest.raises(ToolError) as refused:
         submit(desk)
+    assert refused.value.code == "conflict"
+    submit(desk, RELEASE[1:])
+    with pytest.raises(ToolError) as refused:
+        submit(desk, RELEASE[:1])
     assert refused.value.code == "conflict"
 
 
@@ -141,7 +153,7 @@ def test_an_amended_line_is_a_new_claim_and_shuts_the_stock_again():
     assert (gate.before, gate.after) == ("released", "held")
 
 
-def test_only_submitted_forms_are_amended():
+def test_only_lines_that_are_there_are_amended():
     with pytest.raises(ToolError) as refused:
         site().call("stock_checks.amend", check_id="SC-2217", lines=RELEASE, reason="x")
     assert refused.value.code == "conflict"

@@ -30,9 +30,7 @@ SEEDS: dict[str, dict[str, Any]] = {
             },
         },
     },
-    "change_requests": {
-        "items": {"CHG-20418": {"title": "Restart", "requester": "quaye", "at": "-5d 10:00"}}
-    },
+    "change_requests": {"items": {"CHG-20418": {"title": "Restart", "requester": "quaye", "at": "-5d 10:00"}}},
     "signals": {
         "rules": {"K8S-ANN-02": {"name": "Workload patched"}, "K8S-ANN-03": {"name": "Node drained"}},
         "items": {
