@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from impress_env.errors import ToolError, WorldError
-from impress_env.world.engine import Engine, Parameters, Result, TableRead, TableWrite, bindable, statement
+from impress_env.world.engine import Engine, Result, TableRead, TableWrite
+from impress_env.world.guard import Parameters, bindable, statement
 from impress_env.world.schema import (
     ROWS,
     SCHEMAS,
@@ -31,8 +32,8 @@ from impress_env.world.schema import (
 from impress_env.world.world import World
 
 __all__ = [
-    "ROWS", "SCHEMAS", "Column", "Database", "Parameters", "Result", "Row", "Schema", "TableRead", "TableWrite", "Value",
-    "check_row", "check_schema", "row_key", "schema_key",
+    "ROWS", "SCHEMAS", "Column", "Database", "Parameters", "Result", "Row", "Schema", "TableRead", "TableWrite",
+    "Value", "check_row", "check_schema", "row_key", "schema_key",
 ]  # fmt: skip
 
 
