@@ -1,11 +1,12 @@
 """The world's budgets (docs: `make bench`), each measured beside its peer in the same run, as JSON lines.
 
-    python benchmarks/bench_world.py --agentdojo .venv-bench/bin/python
+    make bench                                  # or, in its environment:
+    python -m benchmarks.bench_world --calls    # also what each call of the honest way takes, to stderr
 
 Both sides of a step go through `gymnasium.make` with Gymnasium's default wrappers and take an action as JSON text.
 Rows over families are of the family with the highest ratio; what each of them took stands beside it. What can only be
 seen from the start of a process (a first load, memory, imports) is measured in a process of its own. Exits with 1
-where a row is over its budget. `--calls` also prints what each kind of call takes, to stderr.
+where a row is over its budget.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import measure
-import peer_deepcopy
-import trivial_env
-from measure import Row, Side
+from benchmarks import measure, peer_deepcopy, trivial_env
+from benchmarks.measure import Row, Side
 
+ROOT = Path(__file__).resolve().parents[1]
+AGENTDOJO = ROOT / ".venv-bench/bin/python"
 TRIVIAL = "trivial step"
 STEP_BUDGET = 6
 FORK_BUDGET = 1 / 20
@@ -75,7 +76,7 @@ def step_row(families: Sequence[str], peers: Mapping[str, float], show_calls: bo
 
 
 def _honest_side(family: str, episodes: int = 12) -> Side[Any]:
-    import workload
+    from benchmarks import workload
 
     env = workload.make(family)
     texts = [call.text for call in workload.honest_calls(env, workload.SEED)]
@@ -96,7 +97,7 @@ def _honest_side(family: str, episodes: int = 12) -> Side[Any]:
 
 def _print_calls(family: str) -> None:
     """What each call of the honest way takes where its turn comes, to stderr."""
-    import workload
+    from benchmarks import workload
 
     env = workload.make(family)
     calls = workload.honest_calls(env, workload.SEED)
@@ -122,7 +123,7 @@ def _print_calls(family: str) -> None:
 
 def flat_row(large: Path) -> Row:
     """A step at step 1,000 beside a step at step 10 of the same work."""
-    import workload
+    from benchmarks import workload
 
     env = workload.make(str(large))
     calls = workload.honest_calls(env, workload.SEED)
@@ -153,7 +154,7 @@ def flat_row(large: Path) -> Row:
 
 def fork_row(large: Path, peers: Mapping[str, float]) -> Row:
     """`fork` of an env with 100 files, 20 of them changed, beside a deep copy of a plain world of as many."""
-    import workload
+    from benchmarks import workload
 
     env = workload.make(str(large))
     env.reset(seed=workload.SEED)
@@ -178,7 +179,7 @@ def fork_row(large: Path, peers: Mapping[str, float]) -> Row:
 
 def reset_row(families: Sequence[str], peers: Mapping[str, float]) -> Row:
     """`reset` to an instance that is built."""
-    import workload
+    from benchmarks import workload
 
     found = {}
     for family in families:
@@ -194,7 +195,7 @@ def reset_row(families: Sequence[str], peers: Mapping[str, float]) -> Row:
 
 def build_row(families: Sequence[str], peers: Mapping[str, float]) -> Row:
     """`reset` to a seed that was never built, the family being loaded."""
-    import workload
+    from benchmarks import workload
 
     found = {}
     for family in families:
@@ -222,7 +223,7 @@ def first_load_row(families: Sequence[str]) -> Row:
 
 
 def _first_load(family: str) -> dict[str, float]:
-    import workload
+    from benchmarks import workload
 
     side = trivial_side()
     before = measure.interleave([side], rounds=9)[TRIVIAL]
@@ -241,7 +242,7 @@ def memory_row(families: Sequence[str]) -> Row:
 
 
 def _memory(family: str) -> dict[str, float]:
-    import workload
+    from benchmarks import workload
 
     env = workload.make(family)
     calls = workload.honest_calls(env, workload.SEED)
@@ -280,7 +281,7 @@ CHILDREN: dict[str, Callable[[str], Any]] = {
 
 def _child(name: str, family: str) -> Any:
     """What a child process measured."""
-    return _json_lines([sys.executable, str(Path(__file__).resolve()), "--child", name, family])[-1]
+    return _json_lines([sys.executable, "-m", "benchmarks.bench_world", "--child", name, family])[-1]
 
 
 # ---- putting together
@@ -302,24 +303,27 @@ def _some(peers: Mapping[str, float], *names: str) -> dict[str, float]:
 
 
 def _json_lines(command: list[str]) -> list[Any]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
     if done.returncode != 0:
         raise SystemExit(f"bench_world: {' '.join(command)} failed:\n{done.stderr[-2000:]}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def agentdojo(python: str) -> dict[str, float]:
-    """AgentDojo's figures, name -> microseconds; empty where no environment of it was named."""
-    if not python:
-        print("bench_world: no --agentdojo PYTHON; its figures are left out", file=sys.stderr)
+def agentdojo(python: Path | None) -> dict[str, float]:
+    """AgentDojo's figures, name -> microseconds; empty where it is left out."""
+    if python is None:
         return {}
-    script = Path(__file__).with_name("peer_agentdojo.py")
-    return {line["name"]: line["value"] for line in _json_lines([python, str(script)])}
+    if not python.is_file():
+        raise SystemExit(
+            f"bench_world: no Python of AgentDojo's environment at {python}; expected what `make bench` makes. "
+            "Name another with --agentdojo PYTHON, or leave its figures out with --without-agentdojo."
+        )
+    return {line["name"]: line["value"] for line in _json_lines([str(python), "-m", "benchmarks.peer_agentdojo"])}
 
 
 def rows(families: Sequence[str], peers: Mapping[str, float], show_calls: bool) -> Iterator[Row]:
     """Every row, as it is measured."""
-    import workload
+    from benchmarks import workload
 
     with tempfile.TemporaryDirectory() as folder:
         large = workload.large_family(Path(folder), families[0])
@@ -335,7 +339,8 @@ def rows(families: Sequence[str], peers: Mapping[str, float], show_calls: bool) 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the world's budgets beside their peers.")
-    parser.add_argument("--agentdojo", default="", metavar="PYTHON", help="Python of AgentDojo's environment")
+    parser.add_argument("--agentdojo", type=Path, default=AGENTDOJO, help="Python of AgentDojo's environment")
+    parser.add_argument("--without-agentdojo", action="store_true", help="leave AgentDojo's figures out")
     parser.add_argument("--families", nargs="*", default=[], help="family ids or files; all installed by default")
     parser.add_argument("--calls", action="store_true", help="also print what each call takes, to stderr")
     parser.add_argument("--child", nargs=2, metavar=("WHAT", "FAMILY"), help=argparse.SUPPRESS)
@@ -350,7 +355,8 @@ def main() -> int:
     if not families:
         raise SystemExit("bench_world: no family is installed; expected at least one, or --families")
     ok = True
-    for line in rows(families, agentdojo(options.agentdojo), options.calls):
+    peers = agentdojo(None if options.without_agentdojo else options.agentdojo)
+    for line in rows(families, peers, options.calls):
         measure.emit(line)
         ok = ok and line.ok
     return 0 if ok else 1

@@ -1,7 +1,7 @@
 """What AgentDojo 0.1.35 takes for the same kinds of work, in microseconds, as JSON lines name, value, unit.
 
 It runs in an environment of its own (`requirements-agentdojo.txt`), since AgentDojo as a whole asks for
-six model SDKs. Its runtime, suites and data are the released ones, untouched; only its agent pipeline,
+six model SDKs: `.venv-bench/bin/python -m benchmarks.peer_agentdojo`. Its runtime, suites and data are the released ones, untouched; only its agent pipeline,
 which imports those SDKs and has no part in what is measured, is left out of the import.
 
 Measured: `FunctionsRuntime.run_function` on calls as an office agent makes them (arguments validated,
@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import measure
+from benchmarks import measure
 
 ROUNDS = 15
 RESET_ROUNDS = 7

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
-from peer_deepcopy import CHANGED, FILES, body_of, path_of
+
+from benchmarks.peer_deepcopy import CHANGED, FILES, body_of, path_of
 
 from impress_env.env import ScenarioEnv, script_actions
 from impress_env.scenario.load import path_of as family_file

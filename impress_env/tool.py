@@ -188,7 +188,7 @@ class Slice:
 class Build:
     """What a toolkit's `build` may do: put rows, draw from its own stream, plan events, tell the past."""
 
-    __slots__ = ("_rows", "_seed", "history", "now", "toolkit")
+    __slots__ = ("_rows", "_seed", "account", "history", "now", "toolkit")
 
     def __init__(
         self,
@@ -197,8 +197,10 @@ class Build:
         seed: int,
         now: int,
         history: list[Effect],
+        account: str,
     ) -> None:
         self.toolkit, self._rows, self._seed, self.now, self.history = toolkit, rows, seed, now, history
+        self.account = account
 
     def put(self, key: str, record: Record) -> None:
         """Add a row to the table of the record's type; a later row under the same key replaces it."""

@@ -156,7 +156,7 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
     requester = str(render(spec.task[0].sender, slots))
     directory = data.pop("people", [])
     for entry in directory:
-        _settle_person(family, entry, rows["people"])
+        _settle_person(family, entry, rows["people"], now)
     work = data.setdefault("work", {})
     work["settings"] = {"requester": requester, **work.get("settings", {})}
     history = [_past(family, entry, now) for entry in data.pop("history", [])]
@@ -167,7 +167,7 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
         if isinstance(section, list):
             section = {"items": section}
         try:
-            kit.build(kit.seed.model_validate(section), Build(kit, rows, seed, now, history))
+            kit.build(kit.seed.model_validate(section), Build(kit, rows, seed, now, history, slots["account"]))
         except ValidationError as error:
             raise _seed_error(family, name, error) from None
         except (KeyError, ValueError) as error:
@@ -287,7 +287,7 @@ def _person(entry: Mapping[str, Any]) -> Person:
     )
 
 
-def _settle_person(family: Family, entry: Mapping[str, Any], people: dict[str, Record]) -> None:
+def _settle_person(family: Family, entry: Mapping[str, Any], people: dict[str, Record], now: int) -> None:
     known = {"who", "answers", "fallback", "away_until", "role", "team"}
     if not isinstance(entry, Mapping) or "who" not in entry or set(entry) - known:
         raise family.error(
@@ -296,7 +296,9 @@ def _settle_person(family: Family, entry: Mapping[str, Any], people: dict[str, R
     who = str(entry["who"])
     if who not in people:
         raise family.error(f"people: nobody has the id {who!r}; use a person slot's id", ("world", "people"))
-    changes = {key: str(entry[key]) for key in ("away_until", "role", "team") if key in entry}
+    changes = {key: str(entry[key]) for key in ("role", "team") if key in entry}
+    if "away_until" in entry:
+        changes["away_until"] = iso(resolve(str(entry["away_until"]), now))
     people[who] = msgspec.structs.replace(people[who], **changes)
 
 

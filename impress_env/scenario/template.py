@@ -24,7 +24,7 @@ _SINGLE = re.compile(r"\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*", re.DOTALL)
 _ALLOWED: Final = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const,
     nodes.Filter, nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
-    nodes.Keyword, nodes.Pair, nodes.List, nodes.Tuple,
+    nodes.Keyword, nodes.Pair, nodes.List, nodes.Tuple, nodes.Neg,
 )  # fmt: skip
 
 Slots = Mapping[str, Any]

@@ -85,7 +85,7 @@ def bench(
     history: list[Effect] = []
     for name, kit in chosen.toolkits.items():
         section = kit.seed.model_validate((seeds or {}).get(name, {}))
-        kit.build(section, Build(kit, rows, seed, now, history))
+        kit.build(section, Build(kit, rows, seed, now, history, "svc-dunlin"))
     base = Base(
         records=chosen.records,
         rows=rows,

@@ -158,7 +158,7 @@ def _thread(number: str, entry: MessageSeed, threads: dict[str, str]) -> str:
 
 
 def _seeded(number: str, at: str, entry: MessageSeed, thread: str, own: str, make: Build) -> Message:
-    mine = entry.sender.strip().lower() in (ME, own, own.partition("@")[0])
+    mine = entry.sender.strip().lower() in (ME, make.account.lower(), own, own.partition("@")[0])
     return Message(
         id=number,
         thread=thread,
