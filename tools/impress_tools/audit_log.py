@@ -510,7 +510,7 @@ def _shown(at: Slice, event: AuditEvent) -> dict[str, Any]:
     uri = "/".join(
         part for part in ("", group, "namespaces", event.namespace, event.resource, event.name, event.subresource)
     ).rstrip("/")
-    service = session.actor.startswith("system:")
+    service, manager = session.actor.startswith("system:"), session.user_agent.partition("/")[0]
     binding = f"{event.namespace}-controllers" if service else "platform-deployers"
     shown: dict[str, Any] = {
         "auditID": event.id,
@@ -518,7 +518,7 @@ def _shown(at: Slice, event: AuditEvent) -> dict[str, Any]:
         "level": "RequestResponse",
         "stage": "ResponseComplete",
         "verb": event.verb,
-        "requestURI": uri + ("?fieldManager=kubectl-rollout" if event.verb == "patch" else ""),
+        "requestURI": uri + (f"?fieldManager={manager}" if event.verb == "patch" else ""),
         "user": {"username": session.actor, "groups": session.groups},
         "sourceIPs": [session.source_ip],
         "userAgent": session.user_agent,

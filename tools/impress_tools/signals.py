@@ -6,7 +6,7 @@ the audit log on read. Archiving takes a signal out of what the team looks at: t
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -100,9 +100,10 @@ class SignalSeed(Seed):
 
 
 class GroupSeed(Seed):
-    """One signal for every event of a burst of the audit log, all in the same state."""
+    """One signal for every event of a burst of the audit log, all in the same state, numbered from `first` on."""
 
     rule: str
+    first: Annotated[int, Field(ge=1, le=99_000)] = 40000
     state: State = "open"
     reason: Reason | Literal[""] = ""
     change_ref: str = ""
@@ -127,21 +128,17 @@ def build(seed: SignalsSeed, make: Build) -> None:
         make.put(id, DetectionRule(id=id, **rule.model_dump()))
     for id, rota in seed.rotas.items():
         make.put(id, Rota(id=id, name=rota.name or id, members=rota.members))
-    events = make.rows(AuditEvent)
+    events, taken = make.rows(AuditEvent), make.rows(Signal)
     for id, entry in seed.items.items():
         make.put(id, _signal(id, entry, make))
     for name, group in seed.groups.items():
-        draw = make.stream(f"group-{name}")
+        draw, number = make.stream(f"group-{name}"), group.first
         for event in sorted((e for e in events.values() if e.burst == name), key=lambda e: (e.at, e.second)):
-            id = _fresh(make, draw.randrange(10**5))
-            make.put(id, _signal(id, SignalSeed(event=event.id, **group.model_dump()), make))
-
-
-def _fresh(make: Build, number: int) -> str:
-    taken = make.rows(Signal)
-    while (id := f"SIG-{number:05d}") in taken:
-        number = (number + 1) % 10**5
-    return id
+            number += draw.randint(1, 3)
+            while f"SIG-{number:05d}" in taken:
+                number += 1
+            id = f"SIG-{number:05d}"
+            make.put(id, _signal(id, SignalSeed(event=event.id, **group.model_dump(exclude={"first"})), make))
 
 
 def _signal(id: str, seed: SignalSeed, make: Build) -> Signal:
