@@ -15,6 +15,7 @@ import argparse
 import gc
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from benchmarks.measure import Row, Side
 
 ROOT = Path(__file__).resolve().parents[1]
 AGENTDOJO = ROOT / ".venv-bench/bin/python"
+BYTECODE = Path(tempfile.gettempdir()) / "impress-bench-bytecode"
 TRIVIAL = "trivial step"
 STEP_BUDGET = 6
 FORK_BUDGET = 1 / 20
@@ -62,63 +64,53 @@ def trivial_side(units: int = 400) -> Side[None]:
 
 
 def step_row(families: Sequence[str], peers: Mapping[str, float], show_calls: bool) -> Row:
-    """`env.step` over the calls of the honest way, oracle included."""
-    found = {}
+    """`env.step` of the typical call, oracle included: the median call of the honest way.
+
+    What the way's calls take on average, searches over everything among them, stands beside it.
+    """
+    medians: dict[str, tuple[float, float]] = {}
+    beside: dict[str, float] = {}
+    trivial = []
     for family in families:
-        samples = measure.interleave([trivial_side(), _honest_side(family)], rounds=25)
-        found[family] = samples
-        if show_calls:
-            _print_calls(family)
-    beside = _some(
+        calls = list(_call_sides(family))
+        samples = measure.interleave([trivial_side(), *calls], rounds=25, turning=False)
+        ratios = {call.name: measure.paired_ratio(samples[call.name], samples[TRIVIAL]) for call in calls}
+        times = {call.name: statistics.median(samples[call.name]) * measure.US for call in calls}
+        trivial.append(statistics.median(samples[TRIVIAL]) * measure.US)
+        medians[family] = statistics.median(ratios.values()), statistics.median(times.values())
+        beside |= {family: medians[family][1], f"{family}, mean call": statistics.fmean(times.values())}
+        for call in calls if show_calls else ():
+            print(f"  {family}: {call.name} {times[call.name]:.1f} us, {ratios[call.name]:.1f}x", file=sys.stderr)
+    ratio, value = max(medians.values())
+    some = _some(
         peers, "workspace get_file_by_id", "workspace search_emails", "workspace send_email", "banking send_money"
     )
-    return _worst("step", found, STEP_BUDGET, beside)
+    return measure.row("step", value, "us", {TRIVIAL: statistics.median(trivial), **some, **beside}, ratio, STEP_BUDGET)
 
 
-def _honest_side(family: str, episodes: int = 12) -> Side[Any]:
-    from benchmarks import workload
-
-    env = workload.make(family)
-    texts = [call.text for call in workload.honest_calls(env, workload.SEED)]
-    envs = [workload.make(family) for _ in range(episodes)]
-
-    def setup() -> list[Callable[[object], object]]:
-        for one in envs:
-            one.reset(seed=workload.SEED)
-        return [one.step for one in envs]
-
-    def work(steps: list[Callable[[object], object]]) -> None:
-        for step in steps:
-            for text in texts:
-                step(text)
-
-    return Side(name=family, setup=setup, work=work, units=episodes * len(texts))
-
-
-def _print_calls(family: str) -> None:
-    """What each call of the honest way takes where its turn comes, to stderr."""
+def _call_sides(family: str, episodes: int = 12) -> Iterator[Side[Any]]:
+    """One side for each call of the honest way, in several envs at once; the first side resets them."""
     from benchmarks import workload
 
     env = workload.make(family)
     calls = workload.honest_calls(env, workload.SEED)
-    fork_from = workload.scenario(env)
-    fork_from.reset(seed=workload.SEED)
-    for call in calls:
+    envs = [workload.make(family) for _ in range(episodes)]
 
-        def setup(here: Any = fork_from) -> list[Any]:
-            return [here.fork() for _ in range(20)]
+    def start() -> None:
+        for one in envs:
+            one.reset(seed=workload.SEED)
 
-        def work(forks: list[Any], text: str = call.text) -> None:
-            for one in forks:
+    def go_on() -> None:
+        pass
+
+    for number, call in enumerate(calls):
+
+        def work(_: None, text: str = call.text) -> None:
+            for one in envs:
                 one.step(text)
 
-        side = Side(name=call.tool, setup=setup, work=work, units=20)
-        samples = measure.interleave([trivial_side(), side], rounds=9)
-        ratio = measure.paired_ratio(samples[call.tool], samples[TRIVIAL])
-        us = statistics.median(samples[call.tool]) * measure.US
-        observation, *_ = fork_from.step(call.text)
-        size = len(observation["text"])
-        print(f"  {family:40s} {call.tool:34s} {us:8.1f} us {ratio:6.1f}x {size:6d} characters", file=sys.stderr)
+        name = f"{number + 1} {call.tool}, {call.size} characters"
+        yield Side(name=name, setup=go_on if number else start, work=work, units=episodes)
 
 
 def flat_row(large: Path) -> Row:
@@ -214,7 +206,7 @@ def first_load_row(families: Sequence[str]) -> Row:
     """The first `gymnasium.make` and `reset` of a family in a process: its file, its toolkits, its first instance."""
     found = {}
     for family in families:
-        runs = [_child("first-load", family) for _ in range(5)]
+        runs = [_child("first-load", family) for _ in range(6)][1:]  # the first writes the bytecode
         found[family] = {
             TRIVIAL: [run["trivial"] for run in runs],
             family: [run["load"] for run in runs],
@@ -281,7 +273,7 @@ CHILDREN: dict[str, Callable[[str], Any]] = {
 
 def _child(name: str, family: str) -> Any:
     """What a child process measured."""
-    return _json_lines([sys.executable, "-m", "benchmarks.bench_world", "--child", name, family])[-1]
+    return _json_lines([sys.executable, "-m", "benchmarks.bench_world", "--child", name, family], cached=True)[-1]
 
 
 # ---- putting together
@@ -302,8 +294,12 @@ def _some(peers: Mapping[str, float], *names: str) -> dict[str, float]:
     return {f"agentdojo {name}": peers[f"agentdojo {name}"] for name in names if peers}
 
 
-def _json_lines(command: list[str]) -> list[Any]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+def _json_lines(command: list[str], cached: bool = False) -> list[Any]:
+    """What a process printed; with `cached`, bytecode is kept where the shell forbids it, as users keep it."""
+    environment = dict(os.environ)
+    if cached and environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+        environment["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT, env=environment)
     if done.returncode != 0:
         raise SystemExit(f"bench_world: {' '.join(command)} failed:\n{done.stderr[-2000:]}")
     return [json.loads(line) for line in done.stdout.splitlines()]

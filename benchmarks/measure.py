@@ -63,14 +63,19 @@ def repeat(call: Callable[[], object], units: int, name: str) -> Side[None]:
     return Side(name=name, setup=lambda: None, work=work, units=units)
 
 
-def interleave(sides: Sequence[Side[Any]], *, rounds: int, warm_up: int = 3) -> dict[str, list[float]]:
-    """Seconds per unit of each side, one sample a round; the order turns round every round."""
+def interleave(
+    sides: Sequence[Side[Any]], *, rounds: int, warm_up: int = 3, turning: bool = True
+) -> dict[str, list[float]]:
+    """Seconds per unit of each side, one sample a round.
+
+    The order turns round every round, unless `turning` is off, for sides that each go on from the one before.
+    """
     samples: dict[str, list[float]] = {side.name: [] for side in sides}
     gc.collect()
     gc.freeze()
     try:
         for number in range(warm_up + rounds):
-            for side in sides if number % 2 else reversed(sides):
+            for side in reversed(sides) if turning and number % 2 else sides:
                 seconds = _block(side)
                 if number >= warm_up:
                     samples[side.name].append(seconds / side.units)

@@ -1,8 +1,9 @@
 """What AgentDojo 0.1.35 takes for the same kinds of work, in microseconds, as JSON lines name, value, unit.
 
 It runs in an environment of its own (`requirements-agentdojo.txt`), since AgentDojo as a whole asks for
-six model SDKs: `.venv-bench/bin/python -m benchmarks.peer_agentdojo`. Its runtime, suites and data are the released ones, untouched; only its agent pipeline,
-which imports those SDKs and has no part in what is measured, is left out of the import.
+six model SDKs: `.venv-bench/bin/python -m benchmarks.peer_agentdojo`. Its runtime, suites and data are
+the released ones, untouched; only its agent pipeline, which imports those SDKs and has no part in what
+is measured, is left out of the import.
 
 Measured: `FunctionsRuntime.run_function` on calls as an office agent makes them (arguments validated,
 function run; the rendering of the result for a model, which its pipeline does afterwards, is not in it),

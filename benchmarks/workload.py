@@ -15,7 +15,6 @@ from typing import Any, cast
 import gymnasium
 
 from benchmarks.peer_deepcopy import CHANGED, FILES, body_of, path_of
-
 from impress_env.env import ScenarioEnv, script_actions
 from impress_env.scenario.load import path_of as family_file
 from impress_env.scenario.source import read_yaml
@@ -35,6 +34,8 @@ class Call:
     """The action as JSON text."""
     wrote: bool
     """Whether it changed the world."""
+    size: int
+    """Characters of the observation."""
 
 
 def make(family: str) -> gymnasium.Env[Any, Any]:
@@ -65,10 +66,10 @@ def honest_calls(env: gymnasium.Env[Any, Any], seed: int) -> list[Call]:
             if found.role in ENDING_ROLES:
                 break
             text, tool = action_text(found.name, **action.call.arguments), found.name
-        _, _, terminated, truncated, _ = env.step(text)
+        observation, _, terminated, truncated, _ = env.step(text)
         if terminated or truncated:
             break
-        calls.append(Call(tool=tool, text=text, wrote=bool(inner.changes)))
+        calls.append(Call(tool=tool, text=text, wrote=bool(inner.changes), size=len(observation["text"])))
     if not calls:
         raise SystemExit(f"workload: the honest script of {inner.family.spec.id} makes no call before its end")
     return calls

@@ -1,12 +1,14 @@
 """YAML as scenario files use it: every value keeps its line, and what surprises is refused.
 
-Composed by libyaml, constructed here: YAML 1.2 scalars (16:00 is text, no is text), no anchors or aliases, no
-duplicate keys, no tags, text keys only, at most 1 MB and 40 levels. Knows nothing of what the data mean.
+Parsed by libyaml into events, constructed here: YAML 1.2 scalars (16:00 is text, no is text), no anchors or aliases,
+no duplicate keys, no tags, text keys only, at most 1 MB and 40 levels. Knows nothing of what the data mean.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import yaml
@@ -19,8 +21,10 @@ MAX_CHARS: Final = 1_000_000
 MAX_DEPTH: Final = 40
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?")
-_ANCHOR = re.compile(r"(?:^|[\s\[{,:-])[&*]\w", re.MULTILINE)
-_CONSTANTS: Final = {"": None, "~": None, "null": None, "true": True, "false": False}
+_CONSTANTS: Final = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
 
 
 def read_yaml(text: str, file: str) -> tuple[Any, Lines]:
@@ -31,21 +35,29 @@ def read_yaml(text: str, file: str) -> tuple[Any, Lines]:
     """
     if len(text) > MAX_CHARS:
         raise ScenarioError(f"expected at most {MAX_CHARS} characters, found {len(text)}", file=file)
-    try:
-        if _ANCHOR.search(text):
-            _refuse_anchors(text, file)
-        node = yaml.compose(text, Loader=yaml.CBaseLoader)
+    lines: Lines = {}
+    try:  # events, not nodes: libyaml's composer recurses in C, and deep nesting would end the process
+        events = yaml.parse(text, Loader=yaml.CBaseLoader)
+        next(events)  # start of the stream
+        if isinstance(next(events), yaml.StreamEndEvent):
+            raise ScenarioError("expected a mapping, found an empty file", file=file, line=1)
+        data = _construct(next(events), events, (), lines, file)
+        next(events)  # end of the document
+        after = next(events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise ScenarioError("expected one document, found another", file=file, line=_line(after))
+    except yaml.reader.ReaderError as error:
+        line = text.encode("utf-8", "surrogatepass")[: error.position].count(b"\n") + 1
+        raise ScenarioError(f"not YAML: {error.reason}", file=file, line=line) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ScenarioError(f"not YAML: {problem}", file=file, line=line) from None
-    except (RecursionError, UnicodeError) as error:
+        raise ScenarioError(
+            f"not YAML: {problem}", file=file, line=mark.line + 1 if mark is not None else None
+        ) from None
+    except UnicodeError as error:
         raise ScenarioError(f"not YAML: {type(error).__name__}", file=file) from None
-    lines: Lines = {}
-    if node is None:
-        raise ScenarioError("expected a mapping, found an empty file", file=file, line=1)
-    return _construct(node, (), lines, file), lines
+    return data, lines
 
 
 def line_of(lines: Lines, path: Path) -> int | None:
@@ -56,51 +68,53 @@ def line_of(lines: Lines, path: Path) -> int | None:
     return None
 
 
-def _construct(node: yaml.Node, path: Path, lines: Lines, file: str) -> Any:
-    line = node.start_mark.line + 1
-    lines[path] = line
+def _construct(event: yaml.Event, events: Iterator[yaml.Event], path: Path, lines: Lines, file: str) -> Any:
+    line = lines[path] = _line(event)
     if len(path) > MAX_DEPTH:
         raise ScenarioError(f"expected at most {MAX_DEPTH} levels", file=file, line=line)
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node, file, line)
-    if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-        raise ScenarioError(f"tags are not allowed, found {node.tag!r}", file=file, line=line)
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(child, (*path, i), lines, file) for i, child in enumerate(node.value)]
+    _plain(event, file, line)
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event)
+    if isinstance(event, yaml.SequenceStartEvent):
+        items: list[Any] = []
+        while not isinstance(inner := next(events), yaml.SequenceEndEvent):
+            items.append(_construct(inner, events, (*path, len(items)), lines, file))
+        return items
     found: dict[str, Any] = {}
-    for key_node, child in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise ScenarioError(
-                "expected a text key; quote a value that begins with '{{'",
-                file=file,
-                line=key_node.start_mark.line + 1,
-            )
-        key = str(key_node.value)
+    while not isinstance(inner := next(events), yaml.MappingEndEvent):
+        at = _line(inner)
+        _plain(inner, file, at)
+        if not isinstance(inner, yaml.ScalarEvent):
+            raise ScenarioError("expected a text key; quote a value that begins with '{{'", file=file, line=at)
+        key = str(inner.value)
         if key in found:
-            raise ScenarioError(f"duplicate key {key!r}", file=file, line=key_node.start_mark.line + 1)
-        found[key] = _construct(child, (*path, key), lines, file)
-        lines[*path, key] = key_node.start_mark.line + 1
+            raise ScenarioError(f"duplicate key {key!r}", file=file, line=at)
+        found[key] = _construct(next(events), events, (*path, key), lines, file)
+        lines[*path, key] = at
     return found
 
 
-def _scalar(node: yaml.ScalarNode, file: str, line: int) -> Any:
-    text = str(node.value)
-    if node.tag not in ("tag:yaml.org,2002:str", "", "!"):
-        raise ScenarioError(f"tags are not allowed, found {node.tag!r}", file=file, line=line)
-    if node.style:  # quoted or block; libyaml gives '' for a plain scalar
+def _scalar(event: yaml.ScalarEvent) -> Any:
+    text = str(event.value)
+    if event.style:  # quoted or block; libyaml gives '' for a plain scalar
         return text
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INT.fullmatch(text):
         return int(text.replace("_", "")) if len(text) < 20 else text
     if _FLOAT.fullmatch(text):
-        return float(text)
+        number = float(text)
+        return number if math.isfinite(number) else text
     return text
 
 
-def _refuse_anchors(text: str, file: str) -> None:
-    for event in yaml.parse(text, Loader=yaml.CBaseLoader):
-        anchor = getattr(event, "anchor", None)
-        if anchor is not None:
-            line = event.start_mark.line + 1 if event.start_mark else None
-            raise ScenarioError(f"anchors and aliases are not allowed, found {anchor!r}", file=file, line=line)
+def _plain(event: yaml.Event, file: str, line: int) -> None:
+    anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
+    if anchor is not None:
+        raise ScenarioError(f"anchors and aliases are not allowed, found {anchor!r}", file=file, line=line)
+    if tag is not None:
+        raise ScenarioError(f"tags are not allowed, found {tag!r}", file=file, line=line)
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from impress_env.clock import iso, minutes, weekday
@@ -32,7 +32,20 @@ Renderer = Callable[[Slots], Any]
 
 
 class SlotError(ValueError):
-    """A template is malformed, uses what is not allowed, or names an unknown slot."""
+    """A template or a slot is malformed, uses what is not allowed, or names what is not there.
+
+    Args:
+        message: What was expected and what was found.
+        path: Leads to the place, from the top of the data that was rendered; callers put theirs before it.
+    """
+
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+
+    def under(self, *path: str | int) -> SlotError:
+        """Return the same error with a path before its own."""
+        return SlotError(str(self), (*path, *self.path))
 
 
 def _plus(value: Any, by: int) -> int:
@@ -78,8 +91,25 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, where a dot and brackets mean entries of data and never attributes of Python objects."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return _entry(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return _entry(obj, argument)
+
+
+def _entry(value: Any, part: Any) -> Any:
+    try:
+        return value[part]
+    except (LookupError, TypeError):
+        raise SlotError(f"template: no {part!r} here; there are: {_there(value)}") from None
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    environment = _Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
     environment.filters.clear()
     environment.filters.update(FILTERS)
     environment.globals.clear()
@@ -101,12 +131,12 @@ def compiled(text: str) -> Renderer | None:
         return None
     single = _PLAIN.fullmatch(text)
     if single is not None:
-        path = tuple(single[1].split("."))
+        path = _path(single[1])
         return lambda slots: lookup(slots, path)
     pieces = _PLAIN.split(text)
     if not any(_MARKUP.search(literal) for literal in pieces[::2]):
         literals = pieces[::2]
-        paths = [tuple(name.split(".")) for name in pieces[1::2]]
+        paths = [_path(name) for name in pieces[1::2]]
         return lambda slots: _fill(literals, paths, slots)
     return _jinja(text)
 
@@ -132,12 +162,21 @@ def render_deep(value: Any, slots: Slots) -> Any:
         renderer = compiled(value)
         return value if renderer is None else renderer(slots)
     if kind is dict:
-        return {
-            (key if "{" not in key else str(render(key, slots))): render_deep(item, slots)
-            for key, item in value.items()
-        }
+        found: dict[str, Any] = {}
+        for key, item in value.items():
+            try:
+                found[key if "{" not in key else str(render(key, slots))] = render_deep(item, slots)
+            except SlotError as error:
+                raise error.under(key) from None
+        return found
     if kind is list:
-        return [render_deep(item, slots) for item in value]
+        items: list[Any] = []
+        for index, item in enumerate(value):
+            try:
+                items.append(render_deep(item, slots))
+            except SlotError as error:
+                raise error.under(index) from None
+        return items
     return value
 
 
@@ -152,9 +191,24 @@ def lookup(slots: Slots, path: tuple[str, ...]) -> Any:
         try:
             value = value[int(part)] if isinstance(value, list | tuple) else value[part]
         except (KeyError, IndexError, TypeError, ValueError):
-            there = ", ".join(sorted(value)[:40]) if isinstance(value, Mapping) else type(value).__name__
-            raise SlotError(f"unknown slot {'.'.join(path[: depth + 1])!r}; there are: {there}") from None
+            raise SlotError(f"unknown slot {'.'.join(path[: depth + 1])!r}; there are: {_there(value)}") from None
     return value
+
+
+def _there(value: Any) -> str:
+    return ", ".join(sorted(map(str, value))[:40]) if isinstance(value, Mapping) else type(value).__name__
+
+
+def _path(text: str) -> tuple[str, ...]:
+    path = tuple(text.split("."))
+    for part in path:
+        _public(part)
+    return path
+
+
+def _public(name: str) -> None:
+    if name.startswith("_"):
+        raise SlotError(f"template: expected names that begin with a letter, found {name!r}")
 
 
 def _fill(literals: list[str], paths: list[tuple[str, ...]], slots: Slots) -> str:
@@ -169,36 +223,51 @@ def _fill(literals: list[str], paths: list[tuple[str, ...]], slots: Slots) -> st
 
 
 def _jinja(text: str) -> Renderer:
+    single = _SINGLE.fullmatch(text)
     try:
         tree = _ENVIRONMENT.parse(text)
+        _check(tree)
+        names = sorted(meta.find_undeclared_variables(tree))
+        if single is not None:
+            expression = _ENVIRONMENT.compile_expression(single[1], undefined_to_none=False)
+            return lambda slots: _guard(names, slots, lambda: expression(**slots))
+        template = _ENVIRONMENT.from_string(text)
+        return lambda slots: _guard(names, slots, lambda: template.render(**slots))
     except TemplateSyntaxError as error:
         raise SlotError(f"template: {error.message} (line {error.lineno} of the text)") from None
+    except TemplateError as error:
+        raise SlotError(f"template: {error}") from None
+    except (RecursionError, MemoryError, SyntaxError):  # Python's own limits on nested parentheses and blocks
+        raise SlotError("template: expected fewer levels, found a text nested too deeply") from None
+
+
+def _check(tree: nodes.Template) -> None:
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED):
             raise SlotError(
                 f"template: {type(node).__name__} is not allowed (line {node.lineno} of the text); "
                 f"there are substitution, if, comparisons and the filters {', '.join(FILTERS)}"
             )
-    single = _SINGLE.fullmatch(text)
-    try:
-        if single is not None:
-            expression = _ENVIRONMENT.compile_expression(single[1], undefined_to_none=False)
-            return lambda slots: _guard(lambda: expression(**slots))
-        template = _ENVIRONMENT.from_string(text)
-    except TemplateError as error:
-        raise SlotError(f"template: {error}") from None
-    return lambda slots: _guard(lambda: template.render(**slots))
+        if isinstance(node, nodes.Name):
+            _public(node.name)
+        elif isinstance(node, nodes.Getattr):
+            _public(node.attr)
+        elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+            _public(str(node.arg.value))
 
 
-def _guard(call: Callable[[], Any]) -> Any:
+def _guard(names: list[str], slots: Slots, call: Callable[[], Any]) -> Any:
+    for name in names:
+        if name not in slots:
+            raise SlotError(f"unknown slot {name!r}; there are: {_there(slots)}")
     try:
         value = call()
-    except TemplateError as error:
-        raise SlotError(f"template: {error}") from None
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+    except SlotError:
+        raise
+    except (TemplateError, TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
         raise SlotError(f"template: {error}") from None
     if isinstance(value, StrictUndefined):
-        raise SlotError(f"template: unknown slot {value._undefined_name!r}")
+        raise SlotError("template: expected a value, found an if without else that gives none")
     if isinstance(value, str) and len(value) > OUTPUT_CAP:
         raise SlotError(f"a template gave {len(value)} characters, expected at most {OUTPUT_CAP}")
     return value

@@ -22,7 +22,8 @@ from impress_env.world.schema import Row, Schema, size, well_formed
 SQL_CAP: Final = 20_000  # characters of one statement
 PARAMETERS_CAP: Final = 500
 TEXT_CAP: Final = 16_384  # bytes of one text or row inside a statement; SQLite's own limit of length
-STEPS_CAP: Final = 2_000_000  # virtual machine steps of one statement
+STEPS_CAP: Final = 5_000_000  # virtual machine steps of one statement
+SEARCH_CAP: Final = 320 * 2**20  # steps times bytes of a row, where texts are searched: a step may cost milliseconds
 STEPS_A_TICK: Final = 1_000
 STEPS_A_CALL: Final = 100  # what a call of one of our own functions counts as
 MEMORY_CAP: Final = 256 * 2**20  # bytes that one statement may sort or collect, by the estimate in `Guard`
@@ -47,10 +48,12 @@ _NOW_FUNCTIONS: Final[dict[str, slice]] = {
     "current_time": slice(11, 19),
 }
 _GROWING: Final = (  # whose result may be far longer than what they are given
-    "char", "concat", "concat_ws", "format", "group_concat", "hex", "json", "json_array", "json_group_array",
+    "char", "concat", "concat_ws", "format", "group_concat", "json", "json_array", "json_group_array",
     "json_group_object", "json_insert", "json_object", "json_patch", "json_quote", "json_replace", "json_set", "printf",
-    "quote", "replace", "strftime", "string_agg", "unistr",
+    "replace", "string_agg", "unistr",
 )  # fmt: skip
+_DOUBLING: Final = {"hex": 1, "quote": 1, "strftime": 4}  # how often, at most
+_SEARCHING: Final = ("glob", "instr", "like", "replace")  # whose cost is the product of their arguments' lengths
 _PLAIN: Final = (
     "->", "->>", "abs", "avg", "ceil", "ceiling", "coalesce", "count", "cume_dist", "dense_rank", "first_value",
     "floor", "glob", "if", "ifnull", "iif", "instr", "json_array_length", "json_extract", "json_remove",
@@ -60,7 +63,7 @@ _PLAIN: Final = (
     "unhex", "unicode", "unlikely", "upper",
 )  # fmt: skip
 # pure functions of their arguments, or of the world's clock; all others are refused
-FUNCTIONS: Final = frozenset((*_PLAIN, *_GROWING, *_DATE_FUNCTIONS, *_NOW_FUNCTIONS))
+FUNCTIONS: Final = frozenset((*_PLAIN, *_GROWING, *_DOUBLING, *_DATE_FUNCTIONS, *_NOW_FUNCTIONS))
 TABLE_FUNCTIONS: Final = ("json_each", "json_tree")
 LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_LENGTH: TEXT_CAP,
@@ -71,7 +74,7 @@ LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_VDBE_OP: 100_000,
     sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 100,
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 500,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 100,
     sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: PARAMETERS_CAP,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 2,
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
@@ -94,8 +97,8 @@ class Guard:
     Holds no connection, so that an engine is freed when its world drops it.
     """
 
-    __slots__ = ("_calls", "_explosive", "_given", "_joins", "_limit", "_named", "_refusal", "_rows", "_schemas",
-                 "_ticks", "mode", "now", "reads", "touched", "widths", "written")  # fmt: skip
+    __slots__ = ("_calls", "_doublings", "_explosive", "_given", "_limit", "_named", "_refusal", "_rows", "_schemas",
+                 "_searching", "_ticks", "mode", "now", "reads", "touched", "widths", "written")  # fmt: skip
 
     def __init__(self, schemas: dict[str, Schema], rows: dict[str, dict[str, Row]]) -> None:
         self._schemas, self._rows = schemas, rows
@@ -113,8 +116,8 @@ class Guard:
         self._refusal: ToolError | None = None
         self._ticks = self._calls = 0
         self._limit = (-1, 0)
-        self._explosive = False
-        self._joins = sql.count("||")
+        self._explosive = self._searching = False
+        self._doublings = sql.count("||")
         given = parameters.values() if isinstance(parameters, Mapping) else parameters
         self._given = size((sql, *(value for value in given if isinstance(value, str))))
 
@@ -185,13 +188,14 @@ class Guard:
     def _most(self) -> int:
         """Return how many steps the statement may take.
 
-        Sorting and collecting keep at most one row for every four steps, and a row is no wider than all columns that
+        Sorting and collecting keep at most one row for every four steps, and a row is about as wide as all columns that
         the statement mentions, its own text, and what its functions make of them; so the steps bound the memory.
         """
         if self._limit[0] != len(self._named):
             width = 64 + self._given + sum(self._width(table).get(column, 8) for table, column in self._named)
-            width = TEXT_CAP if self._explosive else min(TEXT_CAP, width << min(self._joins, 14))
-            self._limit = (len(self._named), min(STEPS_CAP, 4 * MEMORY_CAP // width))
+            width = TEXT_CAP if self._explosive else min(TEXT_CAP, width << min(self._doublings, 14))
+            search = SEARCH_CAP // width if self._searching else STEPS_CAP
+            self._limit = (len(self._named), min(STEPS_CAP, search, 4 * MEMORY_CAP // width))
         return self._limit[1]
 
     def _width(self, table: str) -> dict[str, int]:
@@ -231,6 +235,8 @@ class Guard:
         if name not in FUNCTIONS:
             return self._deny("forbidden", f"The function {name[:60]} is not available.", "functions of data alone")
         self._explosive = self._explosive or name in _GROWING
+        self._searching = self._searching or name in _SEARCHING
+        self._doublings += _DOUBLING.get(name, 0)
         return sqlite3.SQLITE_OK
 
     def _may_write(self, table: str) -> int:

@@ -48,7 +48,5 @@ def remark(at: Slice, text: str) -> Remark:
 
 def number_after(ids: Iterable[str], prefix: str, first: int) -> int:
     """Return the number that follows the highest one given out under a prefix, or `first`."""
-    given = [
-        int(rest) for id in ids if id.startswith(prefix) and (rest := id.removeprefix(prefix)).isdecimal()
-    ]
+    given = [int(rest) for id in ids if id.startswith(prefix) and (rest := id.removeprefix(prefix)).isdecimal()]
     return max(given) + 1 if given else first

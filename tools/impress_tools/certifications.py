@@ -335,6 +335,13 @@ def submit(
     return {"contract_id": contract_id, "state": state, "answers": given, "submitted": at.now}
 
 
+@kit.on("deliver")
+def deliver(at: Slice, payload: dict[str, str]) -> None:
+    """The owner of a contract that was referred, or the accountant, writes."""
+    number = payload.get("thread", "").removeprefix("certifications://")
+    at.notify(f"{payload['from']} on {number}: {payload['text']}")
+
+
 def _check_certifier(at: Slice, item: Certification, given: dict[str, str]) -> None:
     if item.certifier == "owner" and set(given.values()) != {"refer_to_owner"}:
         raise ToolError(
