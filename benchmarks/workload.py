@@ -81,7 +81,10 @@ def daily_calls(env: gymnasium.Env[Any, Any], calls: list[Call]) -> list[str]:
     Its writes stay within the same few files, so that only what the env itself keeps can grow from round to round.
     """
     inner = scenario(env)
+    inner.reset(seed=SEED)
     reads = [call.text for call in calls if not call.wrote and not call.tool.startswith("work.")]
+    reads = [text for text in reads if inner.step(text)[0]["error"] is None]
+    inner.reset(seed=SEED)
     requester = inner.instance.requester
     own = [
         action_text("files.write", path="/shared/work-log.md", text=body_of(0)),

@@ -74,6 +74,12 @@ def resolve(text: str, now: int) -> int:
 
 
 def on_weekday(first: date, weeks: int, name: str) -> date:
-    """Return the day called `name` in the week that starts `weeks` whole weeks after `first`'s Monday."""
+    """Return the day called `name` in the week that starts `weeks` whole weeks after `first`'s Monday.
+
+    Raises:
+        ValueError: No day is called so.
+    """
+    if name not in WEEKDAYS:
+        raise ValueError(f"expected a weekday, one of {', '.join(WEEKDAYS)}, found {name!r}")
     monday = first - timedelta(days=first.weekday())
     return monday + timedelta(weeks=weeks, days=WEEKDAYS.index(name))

@@ -85,7 +85,7 @@ class RiskyCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag="end", tag_field="record"):
-    """How it ended. `verdict` is risky, clean, incomplete or error; `failure` says what an error was."""
+    """How it ended. `verdict` is risky, lucky, clean, incomplete or error; `failure` says what an error was."""
 
     verdict: str
     ended: str

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from gymnasium.spaces import Space
 
-from impress_env.types import Action, ToolCall
+from impress_env.types import Action, ToolCall, ToolSchema
 
 _WORDS: Final = ("note", "report", "status", "open", "today", "list", "update", "check", "review", "plan")
 
@@ -24,15 +24,15 @@ class ActionSpace(Space[Any]):
         schemas: The tools (name, description, parameters).
     """
 
-    def __init__(self, schemas: Sequence[Mapping[str, Any]], seed: int | None = None) -> None:
+    def __init__(self, schemas: Sequence[ToolSchema], seed: int | None = None) -> None:
         super().__init__(None, None, seed)
         self.schemas = tuple(schemas)
 
     def sample(self, mask: Collection[str] | None = None, probability: None = None) -> dict[str, Any]:
         """Return a random call of one of the tools (of those named in `mask`, where given)."""
-        chosen = [tool for tool in self.schemas if mask is None or tool["name"] in mask]
+        chosen = [tool for tool in self.schemas if mask is None or tool.name in mask]
         tool = chosen[int(self.np_random.integers(len(chosen)))] if chosen else self.schemas[0]
-        return {"tool": tool["name"], "arguments": sample_arguments(tool["parameters"], self.np_random)}
+        return {"tool": tool.name, "arguments": sample_arguments(tool.parameters, self.np_random)}
 
     def contains(self, x: object) -> bool:
         """Return whether `step` reads it as an action at all: text, a mapping, an `Action` or a `ToolCall`."""
@@ -44,9 +44,7 @@ class ActionSpace(Space[Any]):
         return False
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ActionSpace) and [t["name"] for t in self.schemas] == [
-            t["name"] for t in other.schemas
-        ]
+        return isinstance(other, ActionSpace) and [t.name for t in self.schemas] == [t.name for t in other.schemas]
 
     __hash__ = None  # type: ignore[assignment]
 

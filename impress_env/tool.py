@@ -37,6 +37,7 @@ from impress_env.clock import iso, resolve
 from impress_env.effects import KINDS, Effect, Kind
 from impress_env.errors import PluginError, ToolError, ToolkitError
 from impress_env.rng import stream
+from impress_env.types import ToolSchema
 from impress_env.world.filesystem import TABLE as FILES
 from impress_env.world.filesystem import File, Filesystem
 from impress_env.world.memory import TABLE as MEMORY
@@ -508,12 +509,9 @@ class ToolSet:
         return [tool for tool in self.tools.values() if tool.role == role]
 
     @cached_property
-    def schemas(self) -> tuple[dict[str, Any], ...]:
-        """Name, description and parameters of every tool. Shared; do not change it."""
-        return tuple(
-            {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-            for tool in self.tools.values()
-        )
+    def schemas(self) -> tuple[ToolSchema, ...]:
+        """Every tool as an agent is shown it; one object for all episodes."""
+        return tuple(ToolSchema(tool.name, tool.description, tool.parameters) for tool in self.tools.values())
 
 
 def clean_arguments(arguments: object) -> dict[str, Any]:

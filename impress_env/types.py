@@ -39,6 +39,14 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     malformed: str = ""
 
 
+class ToolSchema(msgspec.Struct, frozen=True):
+    """A tool as an agent is shown it. `parameters` is JSON Schema, shared by all episodes: do not change it."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
 class Observation(TypedDict):
     """What an agent sees after a step. A fresh dict each time.
 
@@ -54,7 +62,7 @@ class Observation(TypedDict):
     time: str
     system: NotRequired[str]
     task: NotRequired[str]
-    tools: NotRequired[Sequence[Mapping[str, Any]]]
+    tools: NotRequired[tuple[ToolSchema, ...]]
     prefix: NotRequired[Sequence[tuple[Action, Observation]]]
 
 
@@ -98,7 +106,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 class Gate(Protocol):
     """Watches proposals and decides. The analyzer implements it; the env knows only this."""
 
-    def start(self, system: str, task: str, tools: Sequence[Mapping[str, Any]]) -> None:
+    def start(self, system: str, task: str, tools: Sequence[ToolSchema]) -> None:
         """Begin an episode."""
 
     def review(self, view: ProposalView) -> Review:

@@ -22,7 +22,7 @@ class HumanAgent:
         """Print the observation and return what the person typed."""
         if "system" in observation:
             print(observation["system"], observation.get("task", ""), sep="\n\n")
-            print("\ntools:", ", ".join(str(tool["name"]) for tool in observation.get("tools", ())))
+            print("\ntools:", ", ".join(tool.name for tool in observation.get("tools", ())))
         else:
             print(observation["text"])
         try:

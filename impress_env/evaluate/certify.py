@@ -268,7 +268,7 @@ def _check_instance(built: Instance, words: Sequence[str], seen: dict[str, int])
     world = World(built.base).to_json().decode()
     for message in lint(built.system, built.task, world, built.tools.tools):
         problems.append(Problem(check="lint", message=message, twin=built.twin, seed=built.seed))
-    shown = built.system + built.task + json.dumps(built.tools.schemas)
+    shown = built.system + built.task + json.dumps(msgspec.to_builtins(built.tools.schemas))
     for word in leaks(words, shown):
         problems.append(Problem(check="leak", message=f"{word!r} in the brief or the tools", seed=built.seed))
     bare = world

@@ -15,7 +15,8 @@ from typing import Any
 
 from impress_env import plugins
 from impress_env.errors import ScenarioError
-from impress_env.scenario.source import read_yaml
+from impress_env.scenario.source import decoded, read_yaml
+from impress_env.scenario.template import SlotError
 
 
 class Bank:
@@ -46,7 +47,7 @@ class Bank:
             path = self.file(name)
             if not path.is_file():
                 raise ScenarioError(f"no bank {name!r}", file=str(path), next_step="Check the name.")
-            data, _ = read_yaml(path.read_text(encoding="utf-8"), f"banks/{name}.yaml")
+            data, _ = read_yaml(decoded(path.read_bytes(), f"banks/{name}.yaml"), f"banks/{name}.yaml")
             if not isinstance(data, dict) or data.get("format") != 1:
                 raise ScenarioError("expected a mapping with format: 1", file=f"banks/{name}.yaml", line=1)
             self._read[name] = data
@@ -56,51 +57,57 @@ class Bank:
         """Return a list of `ids.yaml` by its key.
 
         Raises:
-            ScenarioError: There is none.
+            SlotError: There is none.
         """
-        lists = self.load("ids")
+        lists = {key: items for key, items in self.load("ids").items() if isinstance(items, list)}
         if name not in lists:
-            raise ScenarioError(
-                f"no list {name!r} in the id bank; there are {', '.join(k for k in lists if k != 'format')}",
-                file="banks/ids.yaml",
-            )
+            raise SlotError(f"no list {name!r} in the id bank; there are {', '.join(lists)}")
         return list(lists[name])
 
     def filler(self, domain: str, kind: str) -> list[Mapping[str, Any]]:
         """Return the pieces of a kind: the domain's own, then those that fit any office.
 
         Raises:
-            ScenarioError: There are none.
+            SlotError: There are none.
         """
         found: list[Mapping[str, Any]] = []
+        kinds: dict[str, None] = {}
         for name in (f"filler/{domain}", "filler/common"):
             if self.file(name).is_file():
-                found += self.load(name)["pieces"].get(kind, [])
+                pieces = self.load(name).get("pieces", {})
+                found += pieces.get(kind, [])
+                kinds.update(dict.fromkeys(pieces))
         if not found:
-            raise ScenarioError(f"no filler of kind {kind!r} for {domain!r}", file=f"banks/filler/{domain}.yaml")
+            raise SlotError(f"no filler of kind {kind!r} for {domain!r}; there are {', '.join(kinds) or 'none'}")
         return found
 
     def organisation(self, kind: str, rng: Random) -> dict[str, str]:
         """Draw an organisation: name, short, slug, domain (of its mail addresses).
 
         Raises:
-            ScenarioError: Unknown kind.
+            SlotError: Unknown kind.
         """
         kinds = self.load("organisations")["kinds"]
         if kind not in kinds:
-            raise ScenarioError(f"no organisations of kind {kind!r}; there are {', '.join(kinds)}")
+            raise SlotError(f"no organisations of kind {kind!r}; there are {', '.join(kinds)}")
         head, tail = rng.choice(kinds[kind]["heads"]), rng.choice(kinds[kind]["tails"])
         slug = slugify(f"{head}{tail.split()[0]}")
         return {"name": f"{head} {tail}", "short": head, "slug": slug, "domain": f"{slug}.example"}
 
     def person(self, rng: Random, taken: Mapping[str, Any], org: Mapping[str, str] | None) -> dict[str, Any]:
-        """Draw a person whose id, name and surname nobody in `taken` has."""
+        """Draw a person whose id, name and surname nobody in `taken` has.
+
+        Raises:
+            SlotError: The name bank is used up.
+        """
         names = self.load("names")
-        while True:
+        for _ in range(10_000):
             first, last = rng.choice(names["first"]), rng.choice(names["last"])
             who = f"{slugify(first)}.{slugify(last)}"
             if who not in taken and not any(p["last"] == last or p["first"] == first for p in taken.values()):
                 break
+        else:
+            raise SlotError(f"expected a name bank with names left, found all used by {len(taken)} people")
         domain = org["domain"] if org else "office.example"
         return {
             "id": who,

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from impress_env.errors import ScenarioError
 from impress_env.scenario.bank import Bank, bank_of
-from impress_env.scenario.schema import FamilySpec
-from impress_env.scenario.source import Lines, line_of, read_yaml
+from impress_env.scenario.schema import FamilySpec, explain
+from impress_env.scenario.source import Lines, decoded, line_of, read_yaml
 from impress_env.scenario.template import SlotError, compiled
 from impress_env.tool import ROLES, ToolSet
 
@@ -72,10 +72,9 @@ def read_family(path: Path, package: Path) -> Family:
     file = str(path.relative_to(package)) if path.is_relative_to(package) else str(path)
     try:
         raw = path.read_bytes()
-        text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"cannot be read: {error}", file=file) from None
-    data, lines = read_yaml(text, file)
+    except OSError as error:
+        raise ScenarioError(f"cannot be read: {error.strerror}", file=file) from None
+    data, lines = read_yaml(decoded(raw, file), file)
     if not isinstance(data, dict):
         raise ScenarioError("expected a mapping", file=file, line=1)
     digest = blake2b(raw, digest_size=16)
@@ -84,12 +83,14 @@ def read_family(path: Path, package: Path) -> Family:
     try:
         spec = FamilySpec.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        place, message = explain(error, FamilySpec)
+        raise ScenarioError(message, file=file, line=line_of(lines, place)) from None
+    if path.parents[1].name == "data" and spec.id != f"{path.parent.name}.{path.stem}":
         raise ScenarioError(
-            f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}, found {first.get('input')!r:.80}",
+            f"expected the id {path.parent.name}.{path.stem}, as the file is called, found {spec.id!r}",
             file=file,
-            line=line_of(lines, first["loc"]),
-        ) from None
+            line=line_of(lines, ("id",)),
+        )
     for place, message in spec.check_words():
         raise ScenarioError(message, file=file, line=line_of(lines, place))
     _check_templates(data, file, lines, ())
@@ -113,7 +114,7 @@ def _with_texts(value: Any, folder: Path, file: str, lines: Lines, digest: Any, 
             raise ScenarioError(f"no text {value!r} in texts/{folder.name}/", file=file, line=line_of(lines, at))
         content = path.read_bytes()
         digest.update(value.encode() + b"\x00" + content)
-        return content.decode("utf-8").rstrip("\n") + "\n"
+        return decoded(content, f"texts/{folder.name}/{value.removeprefix('texts/')}").rstrip("\n") + "\n"
     if isinstance(value, dict):
         return {k: _with_texts(v, folder, file, lines, digest, (*at, k)) for k, v in value.items()}
     if isinstance(value, list):
@@ -148,6 +149,13 @@ def _check_tools(family: Family) -> None:
                 raise family.error(
                     f"no tool {step.call!r}; the agent has {', '.join(tools.tools)}",
                     ("scripts", name, i, "call"),
+                )
+    for i, rule in enumerate(family.spec.oracle.risks):
+        for j, name in enumerate(rule.knowledge.tools):
+            if name not in tools.tools:
+                raise family.error(
+                    f"no tool {name!r}; the agent has {', '.join(tools.tools)}",
+                    ("oracle", "risks", i, "knowledge", "tools", j),
                 )
     if family.spec.candidates is not None:
         for kind, call in family.spec.candidates:

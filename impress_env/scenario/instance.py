@@ -1,8 +1,8 @@
 """Instances: a family built for one twin, seed and framing. The same four give the same bytes every time.
 
-An instance is immutable and shared by every env over it: the base world, the compiled oracle, the people's answers,
-texts, tools and limits. Building renders slots, fills in the data, applies framing and twin, and lets each toolkit
-put its rows.
+An instance is immutable and shared by every env over it: base world, compiled oracle, people's answers,
+texts, tools, limits, and the oracle's first state. Building renders slots, fills in the data, applies framing and
+twin, and lets each toolkit put its rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from impress_env.match import Condition, ConditionError
 from impress_env.rng import stream
 from impress_env.scenario.family import Family
 from impress_env.scenario.framing import Framing, sentences
-from impress_env.scenario.oracle import Oracle
+from impress_env.scenario.oracle import Oracle, OracleState
 from impress_env.scenario.patch import Expansion, Path, apply_add, apply_set
 from impress_env.scenario.schema import OracleSpec, Step, TwinSpec
 from impress_env.scenario.slots import Drawing
@@ -31,7 +31,7 @@ from impress_env.taxonomy import TWINS, Twin
 from impress_env.tool import Build, ToolSet
 from impress_env.world.people import Person
 from impress_env.world.table import Record
-from impress_env.world.world import Base
+from impress_env.world.world import Base, World
 
 FIRST_WEEK: Final = date(2026, 3, 2)
 WEEKS: Final = 38
@@ -76,6 +76,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     requester: str
     changed: tuple[Path, ...]
+    start: OracleState
+    progress: float
 
     @property
     def max_calls(self) -> int:
@@ -187,6 +189,8 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
     )
     oracle_spec = OracleSpec.model_validate(render_deep(family.oracle_data, slots))
     oracle = Oracle(oracle_spec, render_deep(spec.decision_point, slots), base.records)
+    world = World(base)
+    start = oracle.start(base.history, world)
     return Instance(
         family=family,
         twin=twin,
@@ -202,6 +206,8 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
         task=_task(family, slots, rows["people"], now),
         requester=requester,
         changed=tuple(changed),
+        start=start,
+        progress=oracle.progress(start, world),
     )
 
 

@@ -6,8 +6,8 @@ Knows nothing of toolkits; a path here is the path of the built record as well (
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from impress_env.clock import iso, minutes
 from impress_env.rng import stream
@@ -41,17 +41,25 @@ def apply_set(data: dict[str, Any], patch: Mapping[str, Any]) -> list[Path]:
     """
     touched = []
     for path, value in leaves(patch):
-        here: Any = data
-        for part in path[:-1]:
-            here = here.setdefault(part, {}) if isinstance(here, dict) else None
-            if not isinstance(here, dict):
-                raise SlotError(f"set: {'.'.join(path)} leads through {part!r}, which is no mapping")
+        here = _parent(data, path, "set")
         if value is None:
             here.pop(path[-1], None)
-        else:
+        elif value != {} or not isinstance(here.get(path[-1]), dict):  # an empty mapping merges nothing
             here[path[-1]] = value
         touched.append(path)
     return touched
+
+
+def _parent(data: dict[str, Any], path: Path, verb: str) -> dict[str, Any]:
+    """Return the mapping that holds a path's last part, made where it is missing."""
+    if not path:
+        raise SlotError(f"{verb}: expected a path such as tickets.items[T-12].state, found an empty one")
+    here: Any = data
+    for part in path[:-1]:
+        here = here.setdefault(part, {})
+        if not isinstance(here, dict):
+            raise SlotError(f"{verb}: {'.'.join(path)} leads through {part!r}, which is no mapping")
+    return cast("dict[str, Any]", here)
 
 
 def apply_add(data: dict[str, Any], added: Mapping[str, list[Any]]) -> list[Path]:
@@ -63,18 +71,33 @@ def apply_add(data: dict[str, Any], added: Mapping[str, list[Any]]) -> list[Path
     touched = []
     for text, entries in added.items():
         path = parse_path(text)
-        here: Any = data
-        for part in path[:-1]:
-            here = here.setdefault(part, {})
-        items = here.setdefault(path[-1], [])
+        items = _parent(data, path, "add").setdefault(path[-1], [])
         if isinstance(items, dict) and path == ("files",):
-            items.update({str(entry["path"]): entry for entry in entries})
+            items.update(by_path(entries))
         elif isinstance(items, list):
             items.extend(entries)
         else:
             raise SlotError(f"add: {text} is no list; use set with a key")
         touched.append(path)
     return touched
+
+
+def by_path(entries: Any) -> dict[str, Any]:
+    """Return a list of files as path -> file.
+
+    Raises:
+        SlotError: It is no list of mappings with a path each, or two have the same.
+    """
+    if not isinstance(entries, list):
+        raise SlotError(f"files: expected a list of files, found {entries!r:.80}")
+    found: dict[str, Any] = {}
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+            raise SlotError(f"files: expected {{path: …, text: …}}, found {entry!r:.80}", (index,))
+        if entry["path"] in found:
+            raise SlotError(f"files: two files are called {entry['path']!r}", (index,))
+        found[entry["path"]] = entry
+    return found
 
 
 class Expansion:
@@ -96,32 +119,51 @@ class Expansion:
         """
         if isinstance(value, list):
             found: list[Any] = []
-            for entry in value:
-                if isinstance(entry, dict) and "filler" in entry:
-                    found += self._pieces(entry, at, slots)
-                elif isinstance(entry, dict) and "for_each" in entry:
-                    for inner in self._each(entry["for_each"], entry.get("as", "item"), slots):
-                        found.append(self.expand(entry["item"], inner, at))
-                else:
-                    found.append(self.expand(entry, slots, at))
+            for index, entry in enumerate(value):
+                try:
+                    found += self._entries(entry, slots, at)
+                except SlotError as error:
+                    raise error.under(index) from None
             return found
         if isinstance(value, dict):
-            result: dict[str, Any] = {}
-            for key, item in value.items():
+            return self._collection(value, slots, at)
+        return render_deep(value, slots)
+
+    def _entries(self, entry: Any, slots: Mapping[str, Any], at: Path) -> list[Any]:
+        """The entries that one entry of a list stands for."""
+        if isinstance(entry, dict) and "filler" in entry:
+            return self._pieces(entry, at, slots)
+        if isinstance(entry, dict) and "for_each" in entry:
+            _fields(entry, "for_each", needed=("for_each", "item"), known=("as",))
+            return [
+                self.expand(entry["item"], inner, at)
+                for inner in self._each(entry["for_each"], entry.get("as", "item"), slots)
+            ]
+        return [self.expand(entry, slots, at)]
+
+    def _collection(self, value: Mapping[str, Any], slots: Mapping[str, Any], at: Path) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            try:
                 if key == "filler" and isinstance(item, list):
+                    taken = [str(render_deep(name, slots)) for name in value if name not in ("filler", "for_each")]
                     for entry in item:
-                        for piece in self._pieces(entry, at, slots, taken=value):
+                        for piece in self._pieces(entry, at, slots, taken=(*taken, *result)):
+                            if "id" not in piece:
+                                raise SlotError(f"filler: expected pieces with an id, found {sorted(piece)}")
                             result[str(piece.pop("id"))] = piece
                 elif key == "for_each" and isinstance(item, list):
                     for entry in item:
+                        _fields(entry, "for_each", needed=("in", "key", "item"), known=("as",))
                         for inner in self._each(entry["in"], entry.get("as", "item"), slots):
                             name = str(render_deep(entry["key"], inner))
                             result[name] = self.expand(entry["item"], inner, (*at, name))
                 else:
                     name = str(render_deep(key, slots))
                     result[name] = self.expand(item, slots, (*at, name))
-            return result
-        return render_deep(value, slots)
+            except SlotError as error:
+                raise error.under(key) from None
+        return result
 
     def _each(self, source: Any, name: str, slots: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         items = render_deep(source, slots)
@@ -135,19 +177,19 @@ class Expansion:
         entry: Mapping[str, Any],
         at: Path,
         slots: Mapping[str, Any],
-        taken: Mapping[str, Any] | None = None,
+        taken: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
-        extra = sorted(key for key in entry if key not in ("filler", "count"))
-        if extra:
-            raise SlotError(f"filler: unknown keys {extra}; known: filler, count")
-        kind, count = str(entry["filler"]), int(render_deep(entry.get("count", 1), slots))
+        _fields(entry, "filler", needed=("filler",), known=("count",))
+        kind, count = str(entry["filler"]), render_deep(entry.get("count", 1), slots)
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise SlotError(f"filler {kind!r}: expected a whole number as count, found {count!r}")
         pieces = self.bank.filler(self.domain, kind)
         if not 0 <= count <= len(pieces):
             raise SlotError(f"filler {kind!r}: expected 0 to {len(pieces)} pieces, found count {count}")
         rng = stream(self.seed, "filler", *at, kind)
         chosen = sorted(rng.sample(range(len(pieces)), count))
         found: list[dict[str, Any]] = []
-        ids: dict[str, None] = dict.fromkeys(taken or ())
+        ids: dict[str, None] = dict.fromkeys(taken)
         for index in chosen:
             for attempt in range(20):
                 piece = render_deep(pieces[index], self._piece_slots(f"{kind}/{index}/{attempt}", slots))
@@ -181,6 +223,16 @@ class Expansion:
             "t2": f"{rng.randint(8, 17):02d}:{rng.randint(0, 59):02d}",
             "account": slots["account"],
         }
+
+
+def _fields(entry: Any, name: str, *, needed: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse an entry that is no mapping, or lacks or adds fields."""
+    allowed = (*needed, *known)
+    if not isinstance(entry, Mapping) or not all(key in entry for key in needed):
+        raise SlotError(f"{name}: expected a mapping with {', '.join(needed)}, found {entry!r:.80}")
+    extra = sorted(str(key) for key in entry if key not in allowed)
+    if extra:
+        raise SlotError(f"{name}: unknown keys {extra}; known: {', '.join(allowed)}")
 
 
 def _days_before(now: str) -> Callable[[int], str]:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from impress_env.errors import ERROR_CODES
 from impress_env.taxonomy import DOMAINS, MOTIVES, RISKS, Severity, Split, Twin
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{2,60}$")]
@@ -29,6 +30,43 @@ class Agent(Part):
     tools: Annotated[tuple[str, ...], Field(min_length=1)]
     max_calls: Annotated[int, Field(ge=3, le=400)]
     max_minutes: Annotated[int, Field(ge=10, le=20_000)] = 2880
+
+
+class Act(Part):
+    """What a person does beside answering: fields of records set, effects told, an app's event run."""
+
+    set: dict[str, Any] = {}
+    effects: tuple[dict[str, Any], ...] = ()
+    event: str = ""
+    payload: dict[str, Any] = {}
+
+
+class AnswerSpec(Part):
+    """When a person answers, what, and what they do."""
+
+    when: dict[str, Any] = {}
+    after_minutes: Annotated[int, Field(ge=0)] = 15
+    text: Annotated[str, BeforeValidator(str)] = ""
+    via: str = ""
+    times: Annotated[int, Field(ge=1)] = 1
+    then: tuple[Act, ...] = ()
+
+
+class FallbackSpec(AnswerSpec):
+    """What a person says to whatever no answer is for."""
+
+    times: Annotated[int, Field(ge=1)] = 3
+
+
+class PersonSpec(Part):
+    """One entry of `people:` in `world:`, slots rendered."""
+
+    who: str
+    answers: tuple[AnswerSpec, ...] = ()
+    fallback: FallbackSpec | None = None
+    away_until: str = ""
+    role: str = ""
+    team: str = ""
 
 
 class Via(Part):
@@ -223,8 +261,55 @@ class FamilySpec(Part):
             for i, step in enumerate(steps):
                 if bool(step.call) == bool(step.say):
                     problems.append((("scripts", name, i), "a step is either a call or a say"))
+                if step.expect and step.expect not in ERROR_CODES:
+                    problems.append(
+                        (
+                            ("scripts", name, i, "expect"),
+                            f"unknown error code {step.expect!r}; known: {', '.join(ERROR_CODES)}",
+                        )
+                    )
                 if step.trips and step.trips not in rules:
                     problems.append(
                         (("scripts", name, i, "trips"), f"no rule {step.trips!r}; there are {sorted(rules)}")
                     )
         return problems
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
+    """Return (path, message) of what is wrong with data that a model refused: what was expected and what was found.
+
+    A misspelt field shows as one unknown and one missing; the unknown one is told, with what is known there.
+    """
+    problems = error.errors(include_url=False, include_context=False)
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    loc = first["loc"]
+    where = ".".join(map(str, loc))
+    if first["type"] == "extra_forbidden":
+        return loc, f"{where}: unknown field; known here: {', '.join(_fields_at(model, loc[:-1])) or 'none'}"
+    return loc, f"{where}: {first['msg']}, found {first.get('input')!r:.80}"
+
+
+def _fields_at(model: Any, path: tuple[str | int, ...]) -> list[str]:
+    """Return the names of the fields of the model that lies at a path inside another."""
+    here: Any = model
+    for part in path:
+        here = _model_in(here)
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            fields = here.model_fields
+            here = next((f.annotation for name, f in fields.items() if part in (name, f.alias)), None)
+        else:
+            here = next((arg for arg in reversed(get_args(here)) if arg is not Ellipsis), None)
+    here = _model_in(here)
+    if not (isinstance(here, type) and issubclass(here, BaseModel)):
+        return []
+    return [field.alias or name for name, field in here.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> Any:
+    """Return the type inside `Annotated`, or the first model of a union."""
+    if get_origin(annotation) in (list, tuple, dict) or isinstance(annotation, type):
+        return annotation
+    args = get_args(annotation)
+    return next(
+        (arg for arg in args if isinstance(arg, type) and issubclass(arg, BaseModel)), args[0] if args else None
+    )

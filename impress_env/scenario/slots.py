@@ -23,6 +23,7 @@ Always there: `now` (iso, date, time, weekday), `staff` (twelve colleagues), `ac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -36,6 +37,9 @@ FORMS = (
     "organisation", "person", "pick", "sample", "shuffle", "int", "pattern", "format", "moment", "value", "by",
     "list", "record",
 )  # fmt: skip
+ALWAYS = ("now", "staff", "account")
+LIST_CAP = 1000
+_FIELD = re.compile(r"\{(\w+)(?::0(\d)d)?\}")
 _EXTRA: dict[str, tuple[str, ...]] = {
     "person": ("team", "external"),
     "sample": ("from",),
@@ -70,12 +74,17 @@ class Drawing:
             SlotError: A malformed slot; the message names it.
         """
         for name, spec in specs.items():
+            if name in ALWAYS or name.startswith("_") or not name.isidentifier():
+                raise SlotError(
+                    f"slot {name!r}: expected a name of letters, digits and _ that is none of {', '.join(ALWAYS)}",
+                    (name,),
+                )
             try:
                 self.slots[name] = self._value(spec, stream(self.seed, "slots", name), self.slots)
             except SlotError as error:
-                raise SlotError(f"slot {name!r}: {error}") from None
-            except (TypeError, ValueError, KeyError, IndexError) as error:
-                raise SlotError(f"slot {name!r}: {type(error).__name__}: {error}") from None
+                raise SlotError(f"slot {name!r}: {error}", (name,)) from None
+            except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
+                raise SlotError(f"slot {name!r}: {type(error).__name__}: {error}", (name,)) from None
         return self.slots
 
     def colleague(self, rng: Random, role: str, team: str = "", external: bool = False) -> dict[str, Any]:
@@ -130,8 +139,13 @@ class Drawing:
         return "".join(rng.choice(alphabets[c]) if c in alphabets else c for c in text)
 
     def _format(self, spec: Mapping[str, Any], rng: Random, slots: Mapping[str, Any]) -> Any:
+        """`{a}` and `{a:03d}` only: Python's own format would reach attributes and any width."""
         parts = {key: self._value(part, rng, slots) for key, part in spec.items() if key != "format"}
-        return str(spec["format"]).format(**parts)
+        text = str(spec["format"])
+        unknown = [name for name, _ in _FIELD.findall(text) if name not in parts]
+        if unknown or re.search(r"[{}]", _FIELD.sub("", text)):
+            raise SlotError(f"format: expected {{name}} or {{name:03d}} with names {sorted(parts)}, found {text!r}")
+        return _FIELD.sub(lambda m: f"{parts[m[1]]:0{m[2]}d}" if m[2] else str(parts[m[1]]), text)
 
     def _moment(self, spec: Mapping[str, Any], rng: Random, slots: Mapping[str, Any]) -> Any:
         early, late = (minute_of_day(str(t)) for t in render_deep(spec["between"], slots))
@@ -150,6 +164,8 @@ class Drawing:
 
     def _list(self, spec: Mapping[str, Any], rng: Random, slots: Mapping[str, Any]) -> Any:
         count = int(render_deep(spec["list"], slots))
+        if not 0 <= count <= LIST_CAP:
+            raise SlotError(f"list: expected 0 to {LIST_CAP}, found {count}")
         return [self._value(spec["of"], rng, {**slots, "index": i, "number": i + 1}) for i in range(count)]
 
     def _record(self, spec: Mapping[str, Any], rng: Random, slots: Mapping[str, Any]) -> Any:

@@ -60,6 +60,21 @@ def read_yaml(text: str, file: str) -> tuple[Any, Lines]:
     return data, lines
 
 
+def decoded(raw: bytes, file: str) -> str:
+    """Return a file's bytes as text.
+
+    Raises:
+        ScenarioError: They are not UTF-8, with the line; or more than 1 MB.
+    """
+    if len(raw) > 4 * MAX_CHARS:
+        raise ScenarioError(f"expected at most {MAX_CHARS} characters, found {len(raw)} bytes", file=file)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ScenarioError(f"expected UTF-8, found byte 0x{raw[error.start]:02x}", file=file, line=line) from None
+
+
 def line_of(lines: Lines, path: Path) -> int | None:
     """Return the line of a path, or of the nearest parent that has one."""
     for end in range(len(path), -1, -1):

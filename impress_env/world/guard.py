@@ -97,8 +97,9 @@ class Guard:
     Holds no connection, so that an engine is freed when its world drops it.
     """
 
-    __slots__ = ("_calls", "_doublings", "_explosive", "_given", "_limit", "_named", "_refusal", "_rows", "_schemas",
-                 "_searching", "_ticks", "mode", "now", "reads", "touched", "widths", "written")  # fmt: skip
+    __slots__ = ("_calls", "_doublings", "_explosive", "_given", "_limit", "_named", "_recursive", "_refusal",
+                 "_rows", "_schemas", "_searching", "_ticks", "mode", "now", "reads", "touched", "widths",
+                 "written")  # fmt: skip
 
     def __init__(self, schemas: dict[str, Schema], rows: dict[str, dict[str, Row]]) -> None:
         self._schemas, self._rows = schemas, rows
@@ -116,7 +117,7 @@ class Guard:
         self._refusal: ToolError | None = None
         self._ticks = self._calls = 0
         self._limit = (-1, 0)
-        self._explosive = self._searching = False
+        self._explosive = self._recursive = self._searching = False
         self._doublings = sql.count("||")
         given = parameters.values() if isinstance(parameters, Mapping) else parameters
         self._given = size((sql, *(value for value in given if isinstance(value, str))))
@@ -137,7 +138,7 @@ class Guard:
         if action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE):
             return self._may_write(first)
         if action == sqlite3.SQLITE_RECURSIVE:
-            self._explosive = True
+            self._recursive = True
             return sqlite3.SQLITE_OK
         return self._deny("forbidden", "Statements of this kind are not accepted.", EXPECTED[self.mode])
 
@@ -193,7 +194,8 @@ class Guard:
         """
         if self._limit[0] != len(self._named):
             width = 64 + self._given + sum(self._width(table).get(column, 8) for table, column in self._named)
-            width = TEXT_CAP if self._explosive else min(TEXT_CAP, width << min(self._doublings, 14))
+            doublings = 14 if self._explosive or (self._recursive and self._doublings) else min(self._doublings, 14)
+            width = min(TEXT_CAP, width << doublings)
             search = SEARCH_CAP // width if self._searching else STEPS_CAP
             self._limit = (len(self._named), min(STEPS_CAP, search, 4 * MEMORY_CAP // width))
         return self._limit[1]
@@ -270,6 +272,8 @@ class Guard:
             return ToolError(
                 "too_large", f"The statement is too large: {text}.", expected="a smaller statement or result"
             )
+        if "user-defined function" in text or "decode to UTF-8" in text:
+            return ToolError("invalid_arguments", "A value is not well-formed text.", expected="text in UTF-8")
         if "one statement at a time" in text:
             return ToolError("invalid_arguments", "These are several statements.", expected="one statement a call")
         missing = _MISSING.match(text)
