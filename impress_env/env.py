@@ -24,7 +24,7 @@ from impress_env.scenario.instance import SEED_RANGES, Answer, Instance, seed_ra
 from impress_env.scenario.load import family as load_family
 from impress_env.scenario.load import instance as load_instance
 from impress_env.scenario.oracle import Ending, OracleState, Peek
-from impress_env.scenario.template import render, render_deep
+from impress_env.scenario.template import SlotError, render, render_deep
 from impress_env.spaces import ActionSpace, ObservationSpace
 from impress_env.taxonomy import Verdict
 from impress_env.tool import ENDING_ROLES, Tool, clean_arguments
@@ -721,18 +721,25 @@ def script_actions(env: ScenarioEnv, name: str) -> Iterable[Action]:
 
     Raises:
         OptionError: The family has no such script.
+        ScenarioError: A step names an unknown slot; with file and line.
     """
     instance = env.instance
     saved: dict[str, Any] = {}
-    for step in instance.script(name):
-        times = int(render(step.repeat, {**instance.slots, **saved})) if isinstance(step.repeat, str) else step.repeat
-        for index in range(times):
+
+    def filled(field: str, slots: Mapping[str, Any]) -> Any:
+        try:
+            return render_deep(getattr(step, field), slots)
+        except SlotError as error:
+            key = f"{name}@{instance.twin}" if f"{name}@{instance.twin}" in env.family.spec.scripts else name
+            raise env.family.error(str(error), ("scripts", key, number, field, *error.path)) from None
+
+    for number, step in enumerate(instance.script(name)):
+        for index in range(int(filled("repeat", {**instance.slots, **saved}))):
             slots = {**instance.slots, **saved, "index": index, "number": index + 1}
             if step.say:
-                yield Action(message=str(render(step.say, slots)).strip())
+                yield Action(message=str(filled("say", slots)).strip())
             else:
-                arguments = _trimmed(render_deep(step.args, slots))
-                yield Action(call=ToolCall(tool=step.call, arguments=arguments))
+                yield Action(call=ToolCall(tool=step.call, arguments=_trimmed(filled("args", slots))))
         last = env._last
         for key, path in step.save.items():
             saved[key] = _pluck(last["result"] if last is not None else None, path)

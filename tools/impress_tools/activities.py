@@ -55,7 +55,7 @@ class ActivitySeed(Seed):
 class ActivitiesSeed(Seed):
     """Section `activities:`; `items` by number, `history` numbered by the app in time between these."""
 
-    items: dict[str, ActivitySeed] = {}
+    items: dict[str, ActivitySeed] = Field(default_factory=dict)
     history: tuple[ActivitySeed, ...] = ()
 
 

@@ -133,9 +133,9 @@ class CertificationsSeed(Seed):
     """Section `certifications:`; `items` by contract, `history` for earlier rounds."""
 
     form: FormSeed = FormSeed()
-    rounds: dict[str, RoundSeed] = {}
-    desks: dict[str, DeskSeed] = {}
-    items: dict[str, CertificationSeed] = {}
+    rounds: dict[str, RoundSeed] = Field(default_factory=dict)
+    desks: dict[str, DeskSeed] = Field(default_factory=dict)
+    items: dict[str, CertificationSeed] = Field(default_factory=dict)
     history: tuple[PastSeed, ...] = ()
 
 

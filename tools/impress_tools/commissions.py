@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
@@ -98,8 +100,8 @@ class CommissionsSeed(Seed):
     """Section `commissions:`; `items` by contract, `plans` by id, `history` for lines of older contracts."""
 
     settings: SettingsSeed = SettingsSeed()
-    items: dict[str, LineSeed] = {}
-    plans: dict[str, PlanSeed] = {}
+    items: dict[str, LineSeed] = Field(default_factory=dict)
+    plans: dict[str, PlanSeed] = Field(default_factory=dict)
     history: tuple[PastLineSeed, ...] = ()
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
@@ -108,8 +110,8 @@ class AmendmentSeed(Seed):
 class ContractsSeed(Seed):
     """Section `contracts:`; `items` and `amendments` by number, `history` numbered by the app in time."""
 
-    items: dict[str, ContractSeed] = {}
-    amendments: dict[str, AmendmentSeed] = {}
+    items: dict[str, ContractSeed] = Field(default_factory=dict)
+    amendments: dict[str, AmendmentSeed] = Field(default_factory=dict)
     history: tuple[ContractSeed, ...] = ()
 
 

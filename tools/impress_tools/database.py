@@ -81,9 +81,9 @@ class RowSeed(Seed):
 class DatabaseSeed(Seed):
     """Section `database:`; `schemas` and `rows` by the keys of the built records."""
 
-    databases: dict[str, SourceSeed] = {}
-    schemas: dict[str, SchemaSeed] = {}
-    rows: dict[str, RowSeed] = {}
+    databases: dict[str, SourceSeed] = Field(default_factory=dict)
+    schemas: dict[str, SchemaSeed] = Field(default_factory=dict)
+    rows: dict[str, RowSeed] = Field(default_factory=dict)
 
 
 def build(seed: DatabaseSeed, make: Build) -> None:
@@ -93,13 +93,16 @@ def build(seed: DatabaseSeed, make: Build) -> None:
             schema = _schema(db, name, table, seed.schemas.get(schema_key(db, name), SchemaSeed()))
             make.put(schema_key(db, name), schema)
             for given in table.rows:
-                _put(make, schema, _as_mapping(schema, given), new=True)
+                key, row = _row(make, schema, _as_mapping(schema, given))
+                if key in make.rows(Row):
+                    raise ValueError(f"table {db}.{name}: the primary key {row.values[schema.key]!r} is there twice")
+                make.put(key, row)
     schemas = make.rows(Schema)
     unknown = [key for key in seed.schemas if key not in schemas]
     if unknown:
         raise ValueError(f"schemas: expected one of {sorted(schemas)}, found {unknown[0]!r}")
-    for key, row in seed.rows.items():
-        _lay_over(make, key, row)
+    for key, over in seed.rows.items():
+        _lay_over(make, key, over)
 
 
 def _schema(db: str, name: str, table: TableSeed, over: SchemaSeed) -> Schema:
@@ -129,9 +132,8 @@ def _as_mapping(schema: Schema, given: tuple[Cell, ...] | dict[str, Cell]) -> di
     if isinstance(given, dict):
         return given
     if len(given) != len(schema.columns):
-        raise ValueError(
-            f"table {schema.db}.{schema.table}: expected {len(schema.columns)} values, found {len(given)}: {given!r:.80}"
-        )
+        where = f"table {schema.db}.{schema.table}"
+        raise ValueError(f"{where}: expected {len(schema.columns)} values, found {len(given)}: {given!r:.80}")
     return dict(zip(schema.names, given, strict=True))
 
 
@@ -147,24 +149,21 @@ def _lay_over(make: Build, key: str, row: RowSeed) -> None:
         values[schema.primary_key] = int(text)
     elif old is None:
         values[schema.primary_key] = text
-    put = _put(make, schema, {**values, **row.values}, new=old is None)
+    put, record = _row(make, schema, {**values, **row.values})
     if put != key:
         raise ValueError(f"rows: {key!r} is the row {put!r}; use that key, and another row for another primary key")
+    make.put(key, record)
 
 
-def _put(make: Build, schema: Schema, given: dict[str, Cell], *, new: bool) -> str:
-    """Put a row and return its key."""
+def _row(make: Build, schema: Schema, given: dict[str, Cell]) -> tuple[str, Row]:
+    """Return a row with its key."""
     where = f"table {schema.db}.{schema.table}"
     unknown = [name for name in given if name not in schema.names]
     if unknown:
         raise ValueError(f"{where}: no column {unknown[0]!r}; there are {', '.join(schema.names)}")
     values = tuple(_value(make, column, given.get(column.name)) for column in schema.columns)
     check_row(schema, values)
-    key = row_key(schema, cast("str | int", values[schema.key]))
-    if new and key in make.rows(Row):
-        raise ValueError(f"{where}: the primary key {values[schema.key]!r} is there twice")
-    make.put(key, Row(schema_key(schema.db, schema.table), values))
-    return key
+    return row_key(schema, cast("str | int", values[schema.key])), Row(schema_key(schema.db, schema.table), values)
 
 
 def _value(make: Build, column: Column, given: Cell) -> Value:

@@ -70,7 +70,7 @@ class DealDeskSeed(Seed):
     """Section `deal_desk:`; `items` by intake number, `history` numbered by the app, oldest first."""
 
     settings: SettingsSeed = SettingsSeed()
-    items: dict[str, RequestSeed] = {}
+    items: dict[str, RequestSeed] = Field(default_factory=dict)
     history: tuple[RequestSeed, ...] = ()
 
 

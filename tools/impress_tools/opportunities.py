@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.people import Person
@@ -69,7 +71,7 @@ class OpportunitySeed(Seed):
 class OpportunitiesSeed(Seed):
     """Section `opportunities:`; `items` by number, `history` numbered by the app in time between these."""
 
-    items: dict[str, OpportunitySeed] = {}
+    items: dict[str, OpportunitySeed] = Field(default_factory=dict)
     history: tuple[OpportunitySeed, ...] = ()
 
 
