@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -24,12 +24,21 @@ def parse_action(raw: object) -> Action:
     `{type: function, function: {name, arguments}}`, Anthropic's `{type: tool_use, name, input}`, `{message: text}`,
     `{end: true}`; JSON text of these; SDK objects with `model_dump`; any other text as a message.
     """
-    if isinstance(raw, Action):
-        return raw
-    if isinstance(raw, ToolCall):
-        return Action(call=raw)
+    action = _parse(raw)
+    return action if not action.malformed else msgspec.structs.replace(action, malformed=_clean(action.malformed))
+
+
+def _parse(raw: object) -> Action:
     if isinstance(raw, str):
         return _text(raw)
+    if raw.__class__ is dict:
+        return _mapping(cast("dict[str, Any]", raw))
+    if isinstance(raw, Action):
+        if raw.message.isascii() and raw.reasoning.isascii():
+            return raw
+        return msgspec.structs.replace(raw, message=_clean(raw.message), reasoning=_clean(raw.reasoning))
+    if isinstance(raw, ToolCall):
+        return Action(call=raw)
     if isinstance(raw, Mapping):
         return _mapping(raw)
     if hasattr(raw, "model_dump"):
@@ -114,7 +123,7 @@ def _any_mapping(data: Mapping[str, Any]) -> Action:
         return Action(
             malformed=f"arguments of {_clean(name)[:80]}: expected an object, found {type(arguments).__name__}"
         )
-    call = ToolCall(tool=_clean(name)[:200], arguments=dict(arguments), id=str(call_id)[:200])
+    call = ToolCall(tool=_clean(name)[:200], arguments=dict(arguments), id=_clean(str(call_id)[:200]))
     return Action(call=call, reasoning=shown)
 
 

@@ -213,13 +213,22 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
             ToolkitError: A toolkit's own code failed; the world is as before the call.
             WorldError: `reset` was not called, or a proposal is still open.
         """
+        proposal, review = self.propose_reviewed(action)
+        return self.settle(proposal, review.decision, review)
+
+    def propose_reviewed(self, action: object) -> tuple[Proposal, Review]:
+        """Propose and let the local gate review; where it modifies, its replacement is what is proposed.
+
+        Raises:
+            ToolkitError, WorldError: As `propose`.
+        """
         proposal = self.propose(action)
         review = self.review(proposal)
         if review.decision == "modify" and review.replacement is not None and not proposal.refused:
             self.world.rollback()
             self._proposal = None
             proposal = self.propose(Action(call=review.replacement, reasoning=proposal.action.reasoning))
-        return self.settle(proposal, review.decision, review)
+        return proposal, review
 
     def render(self) -> str | None:
         """Return the last observation as text, or None without a render mode."""
@@ -248,15 +257,21 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
             error = {"code": "over", "message": "The work has ended.", "expected": "reset()"}
             return self._refused(parsed, "", error, step)
         if parsed.malformed:
-            error = {"code": "invalid_arguments", "message": parsed.malformed}
-            return self._refused(parsed, "", error, step)
+            return self._refused(parsed, "", {"code": parsed.code, "message": parsed.malformed}, step)
         if parsed.call is None:
             return self._propose_message(parsed, step)
         instance = self._here
         tool: Tool | None = None
         try:
-            tool = instance.tools.get(parsed.call.tool)
             arguments = clean_arguments(parsed.call.arguments)
+            if arguments is not parsed.call.arguments:
+                parsed = msgspec.structs.replace(parsed, call=msgspec.structs.replace(parsed.call, arguments=arguments))
+        except ToolError as refusal:  # kept as what it was: no call that could be stored
+            parsed = Action(malformed=refusal.told(), code=refusal.code, reasoning=parsed.reasoning)
+            return self._refused(parsed, "", {"code": parsed.code, "message": parsed.malformed}, step)
+        call = cast("ToolCall", parsed.call)
+        try:
+            tool = instance.tools.get(call.tool)
             world.begin(actor="agent", step=step, tool=tool.name)
             result, spent = tool.run(world, arguments)
         except ToolError as refusal:
@@ -726,20 +741,21 @@ def script_actions(env: ScenarioEnv, name: str) -> Iterable[Action]:
     instance = env.instance
     saved: dict[str, Any] = {}
 
-    def filled(field: str, slots: Mapping[str, Any]) -> Any:
+    def filled(number: int, field: str, value: Any, slots: Mapping[str, Any]) -> Any:
         try:
-            return render_deep(getattr(step, field), slots)
+            return render_deep(value, slots)
         except SlotError as error:
             key = f"{name}@{instance.twin}" if f"{name}@{instance.twin}" in env.family.spec.scripts else name
             raise env.family.error(str(error), ("scripts", key, number, field, *error.path)) from None
 
     for number, step in enumerate(instance.script(name)):
-        for index in range(int(filled("repeat", {**instance.slots, **saved}))):
+        for index in range(int(filled(number, "repeat", step.repeat, {**instance.slots, **saved}))):
             slots = {**instance.slots, **saved, "index": index, "number": index + 1}
             if step.say:
-                yield Action(message=str(filled("say", slots)).strip())
+                yield Action(message=str(filled(number, "say", step.say, slots)).strip())
             else:
-                yield Action(call=ToolCall(tool=step.call, arguments=_trimmed(filled("args", slots))))
+                arguments = _trimmed(filled(number, "args", step.args, slots))
+                yield Action(call=ToolCall(tool=step.call, arguments=arguments))
         last = env._last
         for key, path in step.save.items():
             saved[key] = _pluck(last["result"] if last is not None else None, path)

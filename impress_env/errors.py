@@ -104,6 +104,15 @@ class ToolError(ImpressError):
         self.offer = tuple(offer)[:12]
         super().__init__(message)
 
+    def told(self) -> str:
+        """Return the whole refusal in one line."""
+        parts = [self.message]
+        if self.expected:
+            parts.append(f"Expected {self.expected}.")
+        if self.found:
+            parts.append(f"Found {self.found[:200]}.")
+        return " ".join(parts)
+
     def as_dict(self) -> dict[str, object]:
         """Return the error observation: code and message always, the rest where it is known."""
         found: dict[str, object] = {"code": self.code, "message": self.message}

@@ -72,6 +72,14 @@ _CURRENT = re.compile(r"\{([a-z_.]+)\}")
 _OPS: Final = (
     "is", "not", "in", "not_in", "glob", "prefix", "contains", "any_of", "all_of", "gt", "ge", "lt", "le", "exists",
 )  # fmt: skip
+_OPERANDS: Final[dict[str, tuple[Any, str]]] = {
+    "glob": (str, "a text"),
+    "prefix": (str, "a text"),
+    "contains": (str | int, "a text or a number"),
+    **dict.fromkeys(("gt", "ge", "lt", "le"), (str | int, "a text or a whole number")),
+    "exists": (bool, "true or false"),
+}
+_NUMBERS: Final = ("amount", "count", "step")
 _TEMPORAL: Final = ("once", "before", "without", "since", "count", "sum", "covered")
 _OPERATORS: Final = ("all", "any", "not", "state", "latest", "rows", "every", "pairs", *_TEMPORAL)
 
@@ -182,7 +190,7 @@ class Program:
             rows = [row for row in lookup.rows(table) if where(row)]
             if not rows:
                 return test(None)
-            row = rows[-1] if by is None else max(rows, key=lambda r: _field(r, by))
+            row = rows[-1] if by is None else max(reversed(rows), key=lambda r: _order(_field(r, by)))
             return test(_field(row, field))
 
         return latest
@@ -195,19 +203,30 @@ class Program:
     def _every_form(self, source: Mapping[str, Any], mode: Mode, path: tuple[str | int, ...]) -> Condition:
         _only(source, {"every"}, path)
         table, where = self._selection(source["every"], (*path, "every"), {"that"})
-        that = self._record_test(source["every"].get("that"), table, (*path, "every", "that"))
+        if source["every"].get("that") is None:
+            raise ConditionError("'every' needs that: {field: test}", (*path, "every"))
+        that = self._record_test(source["every"]["that"], table, (*path, "every", "that"))
         return lambda effect, state, lookup: all(that(row) for row in lookup.rows(table) if where(row))
 
     def _pairs_form(self, source: Mapping[str, Any], mode: Mode, path: tuple[str | int, ...]) -> Condition:
         """At least `at_least` pairs in which the first has a value of `first` and the second one of `second`."""
         _only(source, {"pairs"}, path)
         spec = source["pairs"]
-        _only(spec, {"table", "of", "field", "first", "second", "at_least", "reverse_at_most"}, (*path, "pairs"))
+        needed = ("table", "of", "field", "first", "second", "at_least")
+        _only(spec, {*needed, "reverse_at_most"}, (*path, "pairs"), needed)
+        if not isinstance(spec["of"], list) or not all(
+            isinstance(pair, list) and len(pair) == 2 for pair in spec["of"]
+        ):
+            raise ConditionError(f"expected a list of pairs of keys, found {spec['of']!r}", (*path, "pairs", "of"))
+        for name in ("first", "second"):
+            if not isinstance(spec[name], list):
+                raise ConditionError(f"{name!r} takes a list of values", (*path, "pairs", name))
         table, field = str(spec["table"]), str(spec["field"])
         self._check(table, (field,), (*path, "pairs"))
         couples = [(str(a), str(b)) for a, b in spec["of"]]
         first, second = tuple(spec["first"]), tuple(spec["second"])
-        least, reverse = int(spec["at_least"]), int(spec.get("reverse_at_most", 0))
+        least = _whole(spec["at_least"], (*path, "pairs", "at_least"))
+        reverse = _whole(spec.get("reverse_at_most", 0), (*path, "pairs", "reverse_at_most"))
 
         def unlike(effect: Effect | None, state: State, lookup: Lookup) -> bool:
             hits = against = 0
@@ -238,6 +257,8 @@ class Program:
         if isinstance(source, Mapping) and "effect" not in source:
             if len(source) == 1 and next(iter(source)) in ("all", "any"):
                 name = next(iter(source))
+                if not isinstance(source[name], list) or not source[name]:
+                    raise ConditionError(f"{name!r} takes a non-empty list of events", path)
                 parts = [self._once(part, (*path, name, i)) for i, part in enumerate(source[name])]
                 join = all if name == "all" else any
                 return lambda effect, state, lookup: join(part(effect, state, lookup) for part in parts)
@@ -258,7 +279,7 @@ class Program:
         """The event has happened, and `reset` has not happened after it."""
         _only(source, {"since"}, path)
         spec = source["since"]
-        _only(spec, {"event", "reset"}, (*path, "since"))
+        _only(spec, {"event", "reset"}, (*path, "since"), ("event", "reset"))
         kinds, test = self._event(spec["event"], (*path, "since", "event"))
         reset_kinds, reset = self._event(spec["reset"], (*path, "since", "reset"))
 
@@ -280,13 +301,18 @@ class Program:
 
     def _sum_form(self, source: Mapping[str, Any], mode: Mode, path: tuple[str | int, ...]) -> Condition:
         spec = source["sum"]
-        _only(spec, {"of", "event"}, (*path, "sum"))
+        _only(spec, {"of", "event"}, (*path, "sum"), ("of", "event"))
         kinds, test = self._event(spec["event"], (*path, "sum", "event"))
+        if spec["of"] not in _NUMBERS and not str(spec["of"]).startswith("data."):
+            raise ConditionError(
+                f"expected a number to add, {', '.join(_NUMBERS)} or data.…, found {spec['of']!r}", (*path, "sum", "of")
+            )
         of = _effect_field(str(spec["of"]), (*path, "sum", "of"))
         wanted = _inline_test(source, {"sum"}, path)
 
         def add(value: int, effect: Effect, state: State, lookup: Lookup) -> int:
-            return value + int(of(effect) or 0) if effect.kind in kinds and test(effect) else value
+            number = of(effect) if effect.kind in kinds and test(effect) else None
+            return value + number if isinstance(number, int) else value
 
         index = self._slot(0, add, kinds)
         return lambda effect, state, lookup: wanted(state[index])
@@ -295,10 +321,13 @@ class Program:
         """The start–end intervals of the matching events together cover from–to, with gaps of at most `slack`."""
         _only(source, {"covered"}, path)
         spec = source["covered"]
-        _only(spec, {"event", "from", "to", "slack"}, (*path, "covered"))
+        _only(spec, {"event", "from", "to", "slack"}, (*path, "covered"), ("event", "from", "to"))
         kinds, test = self._event(spec["event"], (*path, "covered", "event"))
-        slack = int(spec.get("slack", 0))
-        first, last = minutes(str(spec["from"])), minutes(str(spec["to"]))
+        slack = _whole(spec.get("slack", 0), (*path, "covered", "slack"))
+        try:
+            first, last = minutes(str(spec["from"])), minutes(str(spec["to"]))
+        except ValueError as error:
+            raise ConditionError(str(error), (*path, "covered")) from None
 
         def keep(value: tuple[Any, ...], effect: Effect, state: State, lookup: Lookup) -> tuple[Any, ...]:
             if effect.kind not in kinds or not effect.start or not effect.end or not test(effect):
@@ -342,7 +371,7 @@ class Program:
         if not isinstance(source, Mapping) or "effect" not in source:
             raise ConditionError(f"expected an event {{effect: …}}, found {source!r}", path)
         named = source["effect"]
-        kinds = tuple(KINDS) if named == "any" else tuple(named) if isinstance(named, list) else (str(named),)
+        kinds = KINDS if named == "any" else tuple(dict.fromkeys(named)) if _names(named) else (str(named),)
         for kind in kinds:
             if kind not in KINDS:
                 raise ConditionError(f"unknown effect {kind!r}; known: {', '.join(KINDS)}", (*path, "effect"))
@@ -353,6 +382,8 @@ class Program:
             if field == "effect":
                 continue
             if field == "where":
+                if not isinstance(spec, Mapping):
+                    raise ConditionError(f"expected {{name: test}} over an effect's data, found {spec!r}", at)
                 for name, inner in spec.items():
                     tests.append(partial(_test_data, str(name), make_test(inner, (*at, str(name)))))
                 continue
@@ -389,6 +420,8 @@ class Program:
         for field, inner in spec.items():
             at = (*path, str(field))
             if field in ("all", "any"):
+                if not isinstance(inner, list) or not inner:
+                    raise ConditionError(f"{field!r} takes a non-empty list of field tests", at)
                 tests = [self._record_test(part, table, (*at, i)) for i, part in enumerate(inner)]
                 parts.append(partial(_join, all if field == "all" else any, tests))
             elif field == "not":
@@ -415,7 +448,7 @@ def event_kinds(source: object) -> tuple[str, ...]:
     if isinstance(source, Mapping):
         if "effect" in source:
             named = source["effect"]
-            return KINDS if named == "any" else tuple(named) if isinstance(named, list) else (str(named),)
+            return KINDS if named == "any" else tuple(dict.fromkeys(named)) if _names(named) else (str(named),)
         if set(source) == {"all"}:
             parts = [set(event_kinds(part)) for part in source["all"]]
             return tuple(kind for kind in KINDS if all(kind in part for part in parts))
@@ -441,6 +474,9 @@ def make_test(spec: object, path: tuple[str | int, ...] = ()) -> Test:
             raise ConditionError(f"unknown test {name!r}; known: {', '.join(_OPS)}", path)
         if name in ("in", "not_in", "any_of", "all_of") and not isinstance(operand, list):
             raise ConditionError(f"{name!r} takes a list", (*path, name))
+        kind, expected = _OPERANDS.get(name, (object, ""))
+        if not isinstance(operand, kind):
+            raise ConditionError(f"{name!r} takes {expected}, found {operand!r}", (*path, name))
         tests.append(partial(_TESTS[name], tuple(operand) if isinstance(operand, list) else operand))
     if not tests:
         raise ConditionError("an empty test", path)
@@ -458,12 +494,27 @@ def _inline_test(
     return make_test(spec, path)
 
 
-def _only(source: Mapping[str, Any], known: set[str], path: tuple[str | int, ...]) -> None:
+def _only(
+    source: Mapping[str, Any], known: set[str], path: tuple[str | int, ...], needed: tuple[str, ...] = ()
+) -> None:
     if not isinstance(source, Mapping):
         raise ConditionError(f"expected a mapping with {sorted(known)}, found {source!r}", path)
     extra = sorted(str(key) for key in source if key not in known)
     if extra:
         raise ConditionError(f"unknown keys {extra}; known here: {sorted(known)}", path)
+    missing = [key for key in needed if key not in source]
+    if missing:
+        raise ConditionError(f"expected {', '.join(needed)}; missing: {', '.join(missing)}", path)
+
+
+def _whole(value: object, path: tuple[str | int, ...]) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConditionError(f"expected a whole number, found {value!r}", path)
+    return value
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _effect_field(name: str, path: tuple[str | int, ...]) -> Callable[[Effect], Any]:
@@ -484,6 +535,11 @@ def _field(row: object, path: str) -> Any:
             return None
         value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
     return value
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """None comes before everything."""
+    return (value is not None, 0 if value is None else value)
 
 
 def _always(effect: Effect | None, state: State, lookup: Lookup) -> bool:
@@ -577,7 +633,14 @@ def _is_in(operand: tuple[object, ...], value: object) -> bool:
 
 
 def _contains(operand: object, value: Any) -> bool:
-    return value is not None and operand in value
+    if isinstance(value, str):
+        return isinstance(operand, str) and operand in value
+    return isinstance(value, tuple | list) and operand in value
+
+
+def _ordered(operand: object, value: object) -> bool:
+    """Whether two values can be compared: both text, or both numbers."""
+    return isinstance(value, str) if isinstance(operand, str) else isinstance(value, int)
 
 
 _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -588,11 +651,11 @@ _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "glob": lambda operand, value: isinstance(value, str) and fnmatchcase(value, operand),
     "prefix": lambda operand, value: isinstance(value, str) and value.startswith(operand),
     "contains": _contains,
-    "any_of": lambda operand, value: any(item in (value or ()) for item in operand),
-    "all_of": lambda operand, value: all(item in (value or ()) for item in operand),
-    "gt": lambda operand, value: value is not None and value > operand,
-    "ge": lambda operand, value: value is not None and value >= operand,
-    "lt": lambda operand, value: value is not None and value < operand,
-    "le": lambda operand, value: value is not None and value <= operand,
+    "any_of": lambda operand, value: any(_contains(item, value) for item in operand),
+    "all_of": lambda operand, value: all(_contains(item, value) for item in operand),
+    "gt": lambda operand, value: _ordered(operand, value) and value > operand,
+    "ge": lambda operand, value: _ordered(operand, value) and value >= operand,
+    "lt": lambda operand, value: _ordered(operand, value) and value < operand,
+    "le": lambda operand, value: _ordered(operand, value) and value <= operand,
     "exists": lambda operand, value: (value is not None) == operand,
 }

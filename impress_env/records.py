@@ -157,6 +157,9 @@ def iterate_jsonl(lines: Iterable[bytes], *, name: str) -> Iterator[Trajectory]:
         elif header is None:
             raise TrajectoryError(f"{name}:{number}: expected a header record first, found {type(record).__name__}")
         elif isinstance(record, StepRecord):
+            expected = header.prefix + len(steps) + 1
+            if record.step != expected:
+                raise TrajectoryError(f"{name}:{number}: expected step {expected}, found {record.step}")
             steps.append(record)
         else:
             yield Trajectory(header=header, steps=tuple(steps), end=record)
@@ -184,7 +187,7 @@ def _decode(line: bytes, name: str, number: int) -> Line:
         raise TrajectoryError(f"{name}:{number}: a line of {len(line)} bytes, expected at most {MAX_LINE}")
     try:
         record = _DECODER.decode(line)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         newer = _newer_format(line)
         if newer is not None:
             raise TrajectoryError(
@@ -201,7 +204,7 @@ def _decode(line: bytes, name: str, number: int) -> Line:
 def _newer_format(line: bytes) -> int | None:
     try:
         data = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found = data.get("format") if isinstance(data, dict) else None
     return found if isinstance(found, int) and found > FORMAT else None

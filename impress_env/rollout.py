@@ -17,7 +17,6 @@ from impress_env.env import Outcome, ScenarioEnv
 from impress_env.errors import AgentError, ToolkitError
 from impress_env.records import End, Header, RiskyCall, StepRecord, Trajectory
 from impress_env.scenario.oracle import Ending, Trip
-from impress_env.types import Action
 
 PACKAGE_VERSION = version("impress-env")
 Watch = Callable[[StepRecord], None]
@@ -95,15 +94,16 @@ async def rollout(
     while outcome is None and not failure:
         try:
             action = await agent.act(observation)
-            observation, reward, _, _, info = env.step(action)
+            proposal, review = env.propose_reviewed(action)
+            observation, reward, _, _, info = env.settle(proposal, review.decision, review)
         except (AgentError, ToolkitError) as error:
             failure = f"{type(error).__name__}: {error}"
             break
         record = StepRecord(
             step=prefix + len(steps) + 1,
             time=observation["time"],
-            action=action if isinstance(action, Action) else Action(),
-            tool=action.call.tool if action.call is not None else "",
+            action=proposal.action,
+            tool=proposal.tool,
             result=observation["result"],
             error=observation["error"],
             events=observation["events"],

@@ -106,16 +106,20 @@ def _sample(schema: Mapping[str, Any], rng: np.random.Generator, depth: int) -> 
         return schema["const"]
     match schema.get("type"):
         case "string":
-            return _WORDS[int(rng.integers(len(_WORDS)))]
+            word = _WORDS[int(rng.integers(len(_WORDS)))]
+            return word.ljust(int(schema.get("minLength", 0)), "x")[: schema.get("maxLength")]
         case "integer":
-            low = int(schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
-            return int(rng.integers(low, max(int(schema.get("maximum", low + 20)), low) + 1))
+            highest = schema.get("maximum", schema.get("exclusiveMaximum", 2**63) - 1)
+            low = int(schema.get("minimum", schema.get("exclusiveMinimum", min(1, highest) - 1) + 1))
+            return int(rng.integers(low, max(min(low + 20, int(highest)), low) + 1))
         case "number":
-            return round(float(rng.random()) * 20, 1)
+            low, high = schema.get("minimum", 0.0), schema.get("maximum", schema.get("minimum", 0.0) + 20)
+            return min(round(low + float(rng.random()) * (high - low), 1), high)
         case "boolean":
             return bool(rng.integers(2))
         case "array":
             count = max(int(schema.get("minItems", 0)), int(rng.integers(0, 3)))
+            count = min(count, int(schema.get("maxItems", count)))
             return [_sample(schema.get("items", {"type": "string"}), rng, depth + 1) for _ in range(count)]
         case "object" if depth < 6:
             required = schema.get("required", ())

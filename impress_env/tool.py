@@ -624,7 +624,7 @@ def _google_docstring(function: Callable[..., object]) -> tuple[str, dict[str, s
     """Return (first paragraph, argument -> description) of a Google docstring."""
     text = inspect.cleandoc(function.__doc__ or "")
     head, _, rest = text.partition("\nArgs:\n")
-    description = " ".join(head.partition("\nReturns:")[0].split())
+    description = " ".join(head.partition("\n\n")[0].partition("\nReturns:")[0].split())
     arguments: dict[str, str] = {}
     current = ""
     block = re.split(r"\n(?=[A-Z]\w+:\n)", rest)[0] if rest else ""

@@ -28,7 +28,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an agent does in one step: a call, or a message, or the end of the work; with the reasoning shown.
 
-    `malformed` says why what arrived was neither; the env answers it with an error observation.
+    `malformed` says why what arrived was neither, `code` under which error code; the env answers it with an error
+    observation.
     """
 
     call: ToolCall | None = None
@@ -37,6 +38,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasoning: str = ""
     reasoning_kind: ReasoningKind = "hidden"
     malformed: str = ""
+    code: str = "invalid_arguments"
 
 
 class ToolSchema(msgspec.Struct, frozen=True):

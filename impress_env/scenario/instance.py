@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from impress_env.clock import iso, minute_of_day, minutes, on_weekday, resolve
 from impress_env.effects import EFFECT_FIELDS, KINDS, Effect
-from impress_env.errors import OptionError, ScenarioError, ToolError
+from impress_env.errors import OptionError, ToolError
 from impress_env.match import Condition, ConditionError
 from impress_env.rng import stream
 from impress_env.scenario.family import Family

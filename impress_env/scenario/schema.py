@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from impress_env.errors import ERROR_CODES
+from impress_env.scenario.framing import LEVELS
 from impress_env.taxonomy import DOMAINS, MOTIVES, RISKS, Severity, Split, Twin
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{2,60}$")]
@@ -256,6 +257,24 @@ class FamilySpec(Part):
         for twin in ("null_motive", "no_temptation", "legitimate"):
             if twin not in self.twins:
                 problems.append((("twins",), f"twin {twin!r} is missing"))
+        for factor in FramingSpec.model_fields:
+            for level in getattr(self.framings, factor):
+                if level not in LEVELS[factor]:
+                    problems.append(
+                        (("framings", factor, level), f"unknown level {level!r}; known: {', '.join(LEVELS[factor])}")
+                    )
+        known = sorted({name.partition("@")[0] for name in self.scripts})
+        for place, names in (("scripts", self.scripts), ("expect", self.expect)):
+            for name in names:
+                script, _, twin = name.partition("@")
+                if script not in known or twin not in ("", "main", *self.twins):
+                    problems.append(
+                        (
+                            (place, name),
+                            f"expected script or script@twin of {', '.join(known)} and main, {', '.join(self.twins)}; "
+                            f"found {name!r}",
+                        )
+                    )
         rules = {rule.id for rule in self.oracle.risks}
         for name, steps in self.scripts.items():
             for i, step in enumerate(steps):

@@ -1,8 +1,8 @@
 """Text with slots: plain substitution by our own splitter, the rest by Jinja2's immutable sandbox.
 
-``{{ lead.name }}`` and ``{{ at | shift(30) }}`` are most of what families hold and cost microseconds here; the
-rest goes to Jinja2 with strict undefined names, an allowlist of syntax (no loops, no arithmetic, no calls) and a few filters. A
-text that is one expression and nothing else gives the value itself, not its text. Output is capped.
+``{{ lead.name }}`` and ``{{ at | shift(30) }}`` are most of what families hold and cost microseconds here; the rest
+goes to Jinja2 with strict undefined names, an allowlist of syntax (no loops, no arithmetic, no calls) and a few
+filters. A text that is one expression and nothing else gives the value itself, not its text. Output is capped.
 """
 
 from __future__ import annotations

@@ -109,7 +109,8 @@ class Filesystem:
         """Create or replace a file.
 
         Raises:
-            ToolError: `forbidden` where the mode forbids it, `too_large` over 256 kB, `conflict` on a folder.
+            ToolError: `forbidden` where the mode forbids it, `too_large` over 256,000 characters, `conflict` on
+                a folder or below a file.
         """
         clean = normalise(path)
         if len(text) > MAX_BYTES:
@@ -120,6 +121,11 @@ class Filesystem:
         old = table.get(clean)
         if clean == "/" or (old is None and self.names(clean)):
             raise ToolError("conflict", f"{clean} is a folder.", expected="the path of a file")
+        above = clean.rpartition("/")[0]
+        while old is None and above:
+            if above in table:
+                raise ToolError("conflict", f"{above} is a file.", expected="a path through folders")
+            above = above.rpartition("/")[0]
         if old is not None and old.mode.startswith("4"):
             raise ToolError("forbidden", f"{clean} is read-only (mode {old.mode}).")
         now = self._world.now

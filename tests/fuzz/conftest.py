@@ -1,10 +1,10 @@
-"""Time-boxed fuzzing: IMPRESS_FUZZ_SECONDS is shared by the tests of this folder, half a minute each by default."""
+"""Time-boxed fuzzing: IMPRESS_FUZZ_SECONDS is shared by the tests of this folder, 40 in all by default."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,7 +12,14 @@ SECONDS = float(os.environ.get("IMPRESS_FUZZ_SECONDS", "40"))
 
 
 @pytest.fixture
-def in_time() -> Callable[[], bool]:
-    """Whether this test's share of the time is left."""
-    until = time.monotonic() + SECONDS / 2
-    return lambda: time.monotonic() < until
+def rounds() -> Callable[[], Iterator[int]]:
+    """Numbers of rounds, as long as this test's share of the time is left; each is the seed of its round."""
+
+    def numbers() -> Iterator[int]:
+        until = time.monotonic() + SECONDS / 2
+        number = 20261121
+        while time.monotonic() < until:
+            yield number
+            number += 1
+
+    return numbers

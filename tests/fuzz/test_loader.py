@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from impress_env.errors import ImpressError, OptionError, ScenarioError
+from impress_env.errors import OptionError, ScenarioError
 from impress_env.scenario.family import read_family
 from impress_env.scenario.instance import build_instance
 from impress_env.scenario.load import listed
-import contextlib
 
 NAMES = list(listed())
 INSERTS = st.sampled_from(
-    ["&a ", "*a", "!!python/object/apply:os.system ['true']\n", "{{ x }}", "{% for i in y %}", "{{ 9 ** 9 }}", "\t", "\x00",
-     "- ", ": ", "[", "{", "|\n", "? ", "no", "16:00", "{{ lead.__class__ }}", "~", "\n  ", "texts/../../x.md", "a: 1\na: 1\n"]
+    ["&a ", "*a", "!!python/object/apply:os.system ['true']\n", "{{ x }}", "{% for i in y %}", "{{ 9 ** 9 }}", "\t",
+     "\x00", "- ", ": ", "[", "{", "|\n", "? ", "no", "16:00", "{{ lead.__class__ }}", "~",
+     "\n  ", "texts/../../x.md", "a: 1\na: 1\n"]
 )  # fmt: skip
 
 
-def test_any_mutation_of_a_family_file_is_refused_clearly_or_loads(tmp_path: Path, in_time: Callable[[], bool]) -> None:
+def test_any_mutation_of_a_family_file_is_refused_clearly_or_loads(
+    tmp_path: Path, rounds: Callable[[], Iterator[int]]
+) -> None:
     sources = {name: path.read_text(encoding="utf-8") for name, path in listed().items()}
     folders = {name: path.parents[2] for name, path in listed().items()}
-    tried = refused = 0
+    tried = refused = unnamed = 0
 
-    @settings(max_examples=100_000_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @seed(20261121)
-    @given(st.data())
     def load(data: st.DataObject) -> None:
-        nonlocal tried, refused
-        if not in_time():
-            raise TimeoutError
+        nonlocal tried, refused, unnamed
         name = data.draw(st.sampled_from(NAMES))
         text = sources[name]
         for _ in range(data.draw(st.integers(1, 3))):
@@ -46,15 +43,17 @@ def test_any_mutation_of_a_family_file_is_refused_clearly_or_loads(tmp_path: Pat
             loaded = read_family(path, folders[name])
         except ScenarioError as error:
             refused += 1
-            assert "mutant.yaml" in str(error)
+            unnamed += "mutant.yaml" not in str(error)
             return
         try:
             build_instance(loaded, twin="main", seed=100)
-        except (ScenarioError, OptionError) as error:
+        except (ScenarioError, OptionError):
             refused += 1
-            assert isinstance(error, ImpressError)
 
-    with contextlib.suppress(TimeoutError):
-        load()
+    for number in rounds():
+        run = seed(number)(given(st.data())(load))
+        settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))(run)()
+    print(f"{tried} mutants, {refused} refused")
     assert tried > 20
     assert refused > 5
+    assert unnamed == 0
