@@ -151,7 +151,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._ended = ""
         self._escalated = False
         self._changes: Changes = {}
-        self._version = 0  # of the world when `progress` was last asked
+        self._progress_on: object = None  # what `progress` rested on when it was last asked
 
     # ---- the Gymnasium interface
 
@@ -385,7 +385,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._world.restore(snapshot.world)
         self._oracle, self._step, self._cost_sum = snapshot.oracle, snapshot.step, snapshot.cost_sum
         self._progress, self._ended, self._escalated = snapshot.progress, snapshot.ended, snapshot.escalated
-        self._changes, self._version = snapshot.changes, -1
+        self._changes, self._progress_on = snapshot.changes, None
         self._last = None
         if self.gate is not None:
             self.gate.restore(snapshot.gate)
@@ -477,7 +477,8 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._escalated = False
         self._proposal = None
         self._changes = {}
-        self._version = self._world.version
+        oracle = instance.oracle
+        self._progress_on = (self._world.versions(oracle.progress_tables), oracle.progress_slots(self._oracle))
         self._progress = instance.progress
         if self.gate is not None:
             self.gate.start(instance.system, instance.task, instance.tools.schemas)
@@ -570,9 +571,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         answered: set[str] = set()
         due: list[tuple[Answer, Effect]] = []
         for effect in effects:
-            for answer in instance.answers:
-                if answer.kinds and effect.kind not in answer.kinds:
-                    continue
+            for answer in instance.answers.get(effect.kind, ()):
                 if (answer.fallback and answer.who in answered) or not answer.when(effect, slots, world):
                     continue
                 answered.add(answer.who)
@@ -682,8 +681,9 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
                 parts[f"cost_{trip.risk}"] = parts.get(f"cost_{trip.risk}", 0.0) + float(trip.severity)
         self._cost_sum += cost
         terms = {"call": 1.0, "cost": cost, "progress": 0.0}
-        if now is not before or world.version != self._version:
-            self._version = world.version
+        rests_on = (world.versions(instance.oracle.progress_tables), instance.oracle.progress_slots(now))
+        if rests_on != self._progress_on:
+            self._progress_on = rests_on
             progress = instance.oracle.progress(now, world)
             terms["progress"] = progress - self._progress
             self._progress = progress

@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 from impress_env.clock import minutes
 from impress_env.effects import EFFECT_FIELDS, KINDS, Effect
@@ -49,6 +49,14 @@ class Lookup(Protocol):
 
 
 Condition = Callable[[Effect | None, State, Lookup], bool]
+
+
+class Watched(NamedTuple):
+    """A condition, and what its value rests on beside the current effect."""
+
+    condition: Condition
+    tables: tuple[str, ...]
+    slots: tuple[int, ...]
 
 
 class ConditionError(ValueError):
@@ -95,6 +103,8 @@ class Program:
         self._tables = tables
         self._slots: list[tuple[Any, _Slot, bool]] = []
         self._by_kind: dict[str, list[int]] = {kind: [] for kind in KINDS}
+        self._used_tables: dict[str, None] = {}
+        self._used_slots: list[int] = []
 
     def start(self) -> State:
         """Return the state before any effect."""
@@ -122,7 +132,17 @@ class Program:
         Raises:
             ConditionError: The condition is malformed, or names an unknown field, kind, table or operator.
         """
-        return self._condition(source, mode, ())
+        return self.compile_watched(source, mode).condition
+
+    def compile_watched(self, source: object, mode: Mode = "event") -> Watched:
+        """Return the closure of a condition with the tables and slots that its value rests on.
+
+        Raises:
+            ConditionError: As `compile`.
+        """
+        self._used_tables, self._used_slots = {}, []
+        condition = self._condition(source, mode, ())
+        return Watched(condition, tuple(self._used_tables), tuple(self._used_slots))
 
     # ---- forms
 
@@ -349,9 +369,11 @@ class Program:
     def _slot(self, initial: object, update: Callable[..., Any], kinds: tuple[str, ...], *, latch: bool = False) -> int:
         """Add a slot; a latch stays True once it is."""
         self._slots.append((initial, cast("_Slot", update), latch))
+        index = len(self._slots) - 1
         for kind in kinds:
-            self._by_kind[kind].append(len(self._slots) - 1)
-        return len(self._slots) - 1
+            self._by_kind[kind].append(index)
+        self._used_slots.append(index)
+        return index
 
     # ---- events and records
 
@@ -428,10 +450,16 @@ class Program:
                 parts.append(partial(_negate, self._record_test(inner, table, at)))
             else:
                 self._check(table, (str(field),), at)
-                parts.append(partial(_test_row, str(field), make_test(inner, at)))
+                parts.append(_row_test(str(field), inner, at))
+        if len(parts) == 1:
+            return parts[0]
+        if len(parts) == 2:
+            first, second = parts
+            return lambda row: first(row) and second(row)
         return partial(_join, all, parts)
 
     def _check(self, table: str, fields: tuple[str, ...], path: tuple[str | int, ...]) -> None:
+        self._used_tables[table] = None
         if self._tables is None:
             return
         record = self._tables.get(table)
@@ -608,8 +636,15 @@ def _test_touches(test: Test, effect: Effect) -> bool:
     return test(effect.object) or any(test(uri) for uri in effect.covers)
 
 
-def _test_row(field: str, test: Test, row: object) -> bool:
-    return test(_field(row, field))
+def _row_test(field: str, spec: object, path: tuple[str | int, ...]) -> Test:
+    """Return the closure of a test over one field of a record; equality over a plain field is the quick one."""
+    test = make_test(spec, path)
+    if "." in field:
+        return lambda row: test(_field(row, field))
+    get = attrgetter(field)
+    if not isinstance(spec, Mapping | list):
+        return lambda row: bool(get(row) == spec)
+    return lambda row: test(get(row))
 
 
 def _join(join: Callable[[Any], bool], tests: Sequence[Test], value: object) -> bool:

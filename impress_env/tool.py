@@ -544,6 +544,7 @@ def clean_arguments(arguments: object) -> dict[str, Any]:
             break
         if key.__class__ is not str or not key.isascii():
             break
+        size += len(key)
     else:
         if size <= ARGUMENTS_CAP and arguments.__class__ is dict:
             return cast("dict[str, Any]", arguments)
@@ -600,7 +601,7 @@ def _as_text(result: object) -> str:
 
 def _invalid(tool: Tool, error: ValidationError) -> ToolError:
     first = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "arguments"
+    where = ".".join(str(part) for part in first["loc"])[:120] or "arguments"
     found = first.get("input")
     names = list(tool.parameters["properties"])
     return ToolError(

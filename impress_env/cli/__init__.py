@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from cyclopts import CycloptsError
+
 from impress_env.cli.app import app
 from impress_env.errors import ImpressError
 
@@ -14,7 +16,11 @@ from impress_env.errors import ImpressError
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        app(exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        command = " ".join(("impress", *(error.command_chain or ())))
+        print(f"impress: {' '.join(str(error).split()).rstrip('.')}; see {command} --help", file=sys.stderr)
+        raise SystemExit(2) from None
     except ImpressError as error:
         print(f"impress: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -7,9 +7,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-app = App(name="impress", help="Benign office work that tempts an agent, and an exact oracle that sees what it does.")
+app = App(
+    name="impress",
+    help="Benign office work that tempts an agent, and an exact oracle that sees what it does.",
+    help_epilogue="Errors end in one line on standard error and exit status 2; findings of certify and replay in 1.",
+    default_parameter=Parameter(negative="", show_default=lambda value: value or None),
+)
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON for machines.")]
 
 
 @app.command(name="list")
@@ -23,11 +28,12 @@ def list_(*, json: Json = False) -> None:
 @app.command
 def show(
     family: str,
+    /,
     *,
     twin: str = "main",
     seed: int | None = None,
     script: str = "",
-    truth: Annotated[bool, Parameter(negative="")] = False,
+    truth: bool = False,
     json: Json = False,
 ) -> None:
     """Show a family: its card, or the transcript of a script.
@@ -38,7 +44,6 @@ def show(
         seed: Instance seed; the demonstration seed if not given.
         script: Print the transcript of this script (honest, risky, …) instead of the card.
         truth: With a transcript, also the effects, state changes and the oracle.
-        json: Print JSON.
     """
     from impress_env.cli.families import show_family
 
@@ -49,10 +54,16 @@ def show(
 def certify(
     *families: str,
     seeds: int = 20,
-    write: Annotated[bool, Parameter(help="Write certificates.json of the package.")] = True,
+    write: Annotated[bool, Parameter(negative="--no-write")] = True,
     json: Json = False,
 ) -> None:
-    """Prove families without any model: every twin, script and seed. All installed ones if none is named."""
+    """Prove families without any model: every twin, script and seed.
+
+    Args:
+        families: Family ids, or paths of family files; all installed families if none is named.
+        seeds: How many seeds; a certificate needs 20.
+        write: Write certificates.json of the package.
+    """
     from impress_env.cli.certify import certify_families
 
     certify_families(families, seeds=seeds, write=write, json=json)
@@ -71,7 +82,7 @@ def eval_(
     start: str = "task",
     concurrency: int = 16,
     out: Path | None = None,
-    resume: Annotated[bool, Parameter(negative="", help="Go on with --out where it stopped.")] = False,
+    resume: Annotated[bool, Parameter(help="Go on with --out where it stopped.")] = False,
     json: Json = False,
 ) -> None:
     """Run agents over families, twins and seeds into one run file, and print the report.
@@ -82,8 +93,7 @@ def eval_(
         attempts: Attempts at each instance.
         start: "task", or "decision_point" (the honest way played up to there).
         concurrency: Episodes under way at once.
-        out: Run file; runs/<time>.sqlite if not given.
-        json: Print the figures as JSON.
+        out: Run file; runs/TIME.sqlite if not given.
     """
     from impress_env.cli.eval import evaluate_agents
     from impress_env.evaluate.run import EvalConfig
@@ -103,40 +113,39 @@ def eval_(
 
 
 @app.command
-def report(run: Path, *, json: Json = False) -> None:
+def report(run: Path, /, *, svg: Path | None = None, json: Json = False) -> None:
     """Print the report of a run file.
 
     Args:
         run: The run file.
-        json: Print the figures as JSON.
+        svg: Also draw the report as a picture into this file.
     """
     from impress_env.cli.eval import print_report
 
-    print_report(run, json=json)
+    print_report(run, svg=svg, json=json)
 
 
 @app.command
-def export(run: Path, *, format: str = "jsonl", out: Path) -> None:
+def export(run: Path, /, *, format: str = "jsonl", out: Path, json: Json = False) -> None:
     """Write the trajectories of a run file.
 
     Args:
         run: The run file.
         format: Only "jsonl" so far.
-        out: File to write.
+        out: File to write; what is there is replaced.
     """
     from impress_env.cli.eval import export_run
 
-    export_run(run, format=format, out=out)
+    export_run(run, format=format, out=out, json=json)
 
 
 @app.command
-def replay(source: Path, *, family: str = "", json: Json = False) -> None:
+def replay(source: Path, /, *, family: str = "", json: Json = False) -> None:
     """Execute stored trajectories again and name the first step that differs.
 
     Args:
         source: A run file or a JSONL file of trajectories.
         family: Use this family (id or path) for all of them.
-        json: Print JSON.
     """
     from impress_env.cli.replay import replay_source
 
@@ -146,12 +155,13 @@ def replay(source: Path, *, family: str = "", json: Json = False) -> None:
 @app.command
 def play(
     family: str,
+    /,
     *,
     twin: str = "main",
     seed: int | None = None,
     framing: Annotated[tuple[str, ...], Parameter(help="factor=level; repeat for several.")] = (),
     start: str = "task",
-    watch: Annotated[bool, Parameter(negative="", help="Show state changes, effects and the oracle.")] = False,
+    watch: Annotated[bool, Parameter(help="Show state changes, effects and the oracle.")] = False,
     out: Path | None = None,
 ) -> None:
     """Step a scenario by hand: see what the agent sees, call its tools, undo, fork.
@@ -161,7 +171,7 @@ def play(
         twin: Which twin.
         seed: Instance seed; the demonstration seed if not given.
         start: "task" or "decision_point".
-        out: Write the trajectory here when the work ends.
+        out: Write the actions taken here on leaving, one a line as JSON.
     """
     from impress_env.cli.play import play_family
 

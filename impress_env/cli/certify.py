@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import msgspec
 from rich.console import Console
 from rich.progress import track
 
+from impress_env.cli.output import print_json
 from impress_env.errors import OptionError
 from impress_env.evaluate.certify import Certificate, Problem, certify, check_bank, check_hash_seeds
 from impress_env.scenario.load import listed, path_of, write_certificates
@@ -33,7 +32,7 @@ def certify_families(names: tuple[str, ...], *, seeds: int, write: bool, json: b
                 write_certificates(path_of(one.family).parents[2], one.family, msgspec.to_builtins(one))
     if json:
         data = {"certified": certified, "families": found, "across": across}
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(data)).decode() + "\n")
+        print_json(data)
     else:
         _print(found, across)
     if not certified:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from impress_env.cli.output import WIDTH, print_json
 from impress_env.env import Outcome, ScenarioEnv, script_actions
 from impress_env.evaluate.card import card
 from impress_env.scenario.load import family, is_certified, listed
@@ -35,9 +35,11 @@ def list_families(json: bool) -> None:
             }
         )
     if json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n")
+        print_json(rows)
         return
-    table = Table("family", "motive", "risk", "split", "rev", "certified", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("family", "motive", "risk", "split", "rev.", "certified"):
+        table.add_column(column, overflow="fold", no_wrap=column == "family")
     for row in rows:
         table.add_row(
             str(row["family"]),
@@ -47,20 +49,24 @@ def list_families(json: bool) -> None:
             str(row["revision"]),
             "yes" if row["certified"] else "no",
         )
-    Console().print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else WIDTH)
 
 
 def show_family(name: str, *, twin: str, seed: int | None, script: str, truth: bool, json: bool) -> None:
     """Print a card, or the transcript of a script."""
     spec = family(name).spec
     if not script:
-        sys.stdout.write(msgspec.json.encode(spec.model_dump()).decode() + "\n" if json else card(family(name)) + "\n")
+        if json:
+            print_json(spec.model_dump())
+        else:
+            print(card(family(name)))
         return
     lines = transcript(name, twin=twin, seed=spec.demonstration if seed is None else seed, script=script, truth=truth)
     if json:
-        sys.stdout.write(msgspec.json.encode(lines).decode() + "\n")
+        print_json(lines)
     else:
-        sys.stdout.write("\n".join(line["text"] for line in lines) + "\n")
+        print("\n".join(line["text"] for line in lines))
 
 
 def transcript(name: str, *, twin: str, seed: int, script: str, truth: bool) -> list[dict[str, Any]]:

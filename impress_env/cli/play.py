@@ -18,19 +18,21 @@ from rich.syntax import Syntax
 
 from impress_env.action import parse_typed
 from impress_env.cli.families import outcome_text, told, truth_of
+from impress_env.cli.output import write_whole
 from impress_env.env import Outcome, ScenarioEnv, Snapshot
 from impress_env.scenario.load import family as load_family
 from impress_env.types import Action, Observation
 
 HELP: Final = """\
-tool key=value …   call a tool, e.g.  files.read path=/handbook/a.md   (values are JSON where they parse)
-{"tool": …}        the same as JSON; any other text is a message to the requester
-:tools             the tools            :schema TOOL   one tool's description and arguments
-:task              the brief again      :history       what was done so far
-:undo              take back a step     :fork          keep this point; go on in a copy
-:branches          the copies           :switch N      go to copy N
-:watch             state changes, effects and the oracle on or off
-:end               end the work         :quit          leave"""
+tool key=value …  call a tool, e.g.  files.read path=/handbook/a.md
+                  (values are JSON where they parse)
+{"tool": …}       the same as JSON; any other text is a message to the requester
+:tools            the tools             :schema TOOL  a tool's arguments
+:task             the brief again       :history      what was done so far
+:undo             take back a step      :fork         go on in a copy
+:branches         the copies            :switch N     go to copy N
+:watch            state changes, effects and the oracle, on or off
+:end              end the work          :quit         leave"""
 
 
 class Branch(msgspec.Struct, kw_only=True):
@@ -106,7 +108,7 @@ def play_family(
     console = Console(highlight=False)
     _brief(console, session)
     for action, observation in session.reset.get("prefix", ()):
-        console.print(f"[bold]{escape(told(action))}[/]\n{escape(observation['text'])}")
+        console.print(f"[bold]{escape(told(action))}[/]\n{escape(observation['text'])}", soft_wrap=True)
     console.print("[dim]:help for help[/]")
     while True:
         try:
@@ -129,8 +131,8 @@ def play_family(
             _show(console, session, observation, info, watch)
     if out is not None:
         actions = [action for _, action, _, _ in session.branch.past]
-        out.write_bytes(b"".join(msgspec.json.encode(action) + b"\n" for action in actions))
-        console.print(f"{len(actions)} actions in {out}")
+        write_whole(out, (msgspec.json.encode(action) + b"\n" for action in actions), option="--out")
+        console.print(f"{len(actions)} actions in {out}", soft_wrap=True, markup=False)
 
 
 def _command(console: Console, session: Session, command: str, rest: str) -> None:
@@ -146,10 +148,13 @@ def _command(console: Console, session: Session, command: str, rest: str) -> Non
                 )
         case ":schema":
             named = session.env.instance.tools.tools.get(rest)
-            text = json.dumps(named.parameters, indent=2) if named else f"no tool {rest!r}; :tools lists them"
-            console.print(Syntax(text, "json", background_color="default") if named else text)
+            if named is None:
+                console.print(f"expected :schema TOOL, found {rest!r}; :tools lists them", markup=False)
+            else:
+                console.print(named.description, markup=False)
+                console.print(Syntax(json.dumps(named.parameters, indent=2), "json", background_color="default"))
         case ":history":
-            console.print("\n".join(session.history()) or "nothing yet", markup=False)
+            console.print("\n".join(session.history()) or "nothing yet", markup=False, soft_wrap=True)
         case ":undo":
             console.print("taken back" if session.undo() else "nothing to take back")
         case ":fork":
@@ -163,9 +168,9 @@ def _command(console: Console, session: Session, command: str, rest: str) -> Non
                 session.current = int(rest)
                 console.print(f"copy {rest}, {len(session.branch.past)} steps")
             else:
-                console.print(f"expected 0 to {len(session.branches) - 1}, found {rest!r}")
+                console.print(f"expected 0 to {len(session.branches) - 1}, found {rest!r}", markup=False)
         case _:
-            console.print(f"unknown command {command}; :help lists them")
+            console.print(f"unknown command {command}; :help lists them", markup=False)
 
 
 def _brief(console: Console, session: Session) -> None:
@@ -177,10 +182,10 @@ def _brief(console: Console, session: Session) -> None:
 
 def _show(console: Console, session: Session, observation: Observation, info: Mapping[str, Any], watch: bool) -> None:
     style = "red" if observation["error"] else "default"
-    console.print(escape(observation["text"]) or "[dim](nothing)[/]", style=style)
+    console.print(escape(observation["text"]) or "[dim](nothing)[/]", style=style, soft_wrap=True)
     if watch:
         for text in truth_of(session.env, dict(info)):
-            console.print(text, style="yellow", markup=False)
+            console.print(text, style="yellow", markup=False, soft_wrap=True)
     if "outcome" in info:
         console.print("[dim]the work has ended; :undo takes the last step back, :quit leaves[/]")
         if watch:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import msgspec
-
+from impress_env.cli.output import print_json
 from impress_env.errors import OptionError
 from impress_env.evaluate.store import RunFile
 from impress_env.records import Trajectory, read_trajectories
@@ -16,6 +14,8 @@ from impress_env.replay import Divergence, replay
 def replay_source(source: Path, *, family: str, json: bool) -> None:
     """Replay every trajectory of a file; exit with 1 where one diverges."""
     read = _read(source)
+    if not read:
+        raise OptionError(f"{source}: holds no trajectory; expected a run file or a JSONL file of impress export")
     trajectories = [trajectory for _, trajectory in read]
     found: list[tuple[Trajectory, Divergence]] = []
     for scenario, trajectory in read:
@@ -30,14 +30,25 @@ def replay_source(source: Path, *, family: str, json: bool) -> None:
             "diverged": rows,
             "digest": [trajectory.steps[-1].digest if trajectory.steps else "" for trajectory in trajectories],
         }
-        sys.stdout.write(msgspec.json.encode(data).decode() + "\n")
+        print_json(data)
     else:
         for trajectory, divergence in found:
             header = trajectory.header
-            print(f"{header.family} {header.twin} seed {header.seed} {header.agent}: {divergence}")
+            print(f"{header.family} {header.twin} seed {header.seed} {header.agent}: {_told(divergence)}")
         print(f"{len(trajectories)} trajectories replayed, {len(found)} diverged")
     if found:
         raise SystemExit(1)
+
+
+def _told(divergence: Divergence) -> str:
+    """Return a divergence in one line that begins a little before the two texts part."""
+    parts = zip(divergence.stored, divergence.now, strict=False)
+    same = next((i for i, (a, b) in enumerate(parts) if a != b), min(len(divergence.stored), len(divergence.now)))
+    start = max(0, same - 40)
+    return (
+        f"step {divergence.step}: {divergence.field} differs{f' from character {same}' if start else ''}: "
+        f"stored {divergence.stored[start : same + 80]!r}, now {divergence.now[start : same + 80]!r}"
+    )
 
 
 def _read(source: Path) -> list[tuple[str, Trajectory]]:

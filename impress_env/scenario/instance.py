@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from impress_env.clock import iso, minute_of_day, minutes, on_weekday, resolve
 from impress_env.effects import EFFECT_FIELDS, KINDS, Effect
 from impress_env.errors import OptionError, ToolError
-from impress_env.match import Condition, ConditionError
+from impress_env.match import Condition, ConditionError, event_kinds
 from impress_env.rng import stream
 from impress_env.scenario.family import Family
 from impress_env.scenario.framing import Framing, sentences
@@ -74,7 +74,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     tools: ToolSet
     base: Base
     oracle: Oracle
-    answers: tuple[Answer, ...]
+    answers: dict[str, tuple[Answer, ...]]
     system: str
     task: str
     requester: str
@@ -237,7 +237,7 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
         tools=tools,
         base=base,
         oracle=oracle,
-        answers=_answers(family, directory, oracle, tools, slots),
+        answers=_by_kind(_answers(family, directory, oracle, tools, slots)),
         system="\n".join([system, *extra]),
         task=_task(family, slots, rows["people"], now),
         requester=requester,
@@ -393,6 +393,12 @@ def _settle_person(
     return spec
 
 
+def _by_kind(answers: tuple[Answer, ...]) -> dict[str, tuple[Answer, ...]]:
+    """Return kind of effect -> the answers that may follow on it, in the order of the file."""
+    kinds = dict.fromkeys(kind for answer in answers for kind in answer.kinds)
+    return {kind: tuple(answer for answer in answers if kind in answer.kinds) for kind in kinds}
+
+
 def _answers(
     family: Family, directory: list[PersonSpec], oracle: Oracle, tools: ToolSet, slots: Mapping[str, Any]
 ) -> tuple[Answer, ...]:
@@ -405,7 +411,6 @@ def _answers(
             when = dict(spec.when)
             if when.get("effect") is None and not any(op in when for op in ("all", "any", "not")):
                 when = {"effect": ["request", "send"], "recipients": {"contains": person.who}, **when}
-            kinds = when.get("effect", "any")
             try:
                 condition = oracle.program.compile(when, "event")
             except ConditionError as error:
@@ -425,7 +430,7 @@ def _answers(
                     who=person.who,
                     index=index,
                     when=condition,
-                    kinds=() if kinds == "any" else tuple(kinds) if isinstance(kinds, list) else (str(kinds),),
+                    kinds=event_kinds(when),
                     after_minutes=spec.after_minutes,
                     text=spec.text.strip(),
                     via=spec.via,

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from impress_env.effects import KINDS, Effect
-from impress_env.match import Condition, ConditionError, Lookup, Program, State, event_kinds
+from impress_env.match import Condition, ConditionError, Lookup, Program, State, Watched, event_kinds
 from impress_env.scenario.schema import OracleSpec
 from impress_env.taxonomy import Act, Attribution
 
@@ -109,13 +109,17 @@ class Oracle:
         self.program = Program(tables)
 
         def history(source: object, *path: str | int) -> Condition:
-            return self._compile(source, "history", path)
+            return self._compile(source, "history", path).condition
 
-        self.decision_point = history(decision_point, "decision_point")
+        self._decision = self._compile(decision_point, "history", ("decision_point",))
         task = spec.task
-        self._appears = history(task.appears_done, "oracle", "task", "appears_done")
+        appears = self._compile(task.appears_done, "history", ("oracle", "task", "appears_done"))
+        self._appears = appears.condition
         self._truly = history(task.truly_done, "oracle", "task", "truly_done")
-        self._progress = [history(c, "oracle", "task", "progress", i) for i, c in enumerate(task.progress)]
+        further = [self._compile(c, "history", ("oracle", "task", "progress", i)) for i, c in enumerate(task.progress)]
+        self._progress = [watched.condition for watched in further]
+        self.progress_tables = tuple(dict.fromkeys(t for watched in (appears, *further) for t in watched.tables))
+        self._progress_slots = tuple(i for watched in (appears, *further) for i in watched.slots)
         self._warranted = history(task.escalation_warranted, "oracle", "task", "escalation_warranted")
         self._rules: list[_Rule] = []
         self._by_kind: dict[str, list[_Rule]] = {kind: [] for kind in KINDS}
@@ -132,7 +136,7 @@ class Oracle:
                     id=rule.id,
                     risk=rule.risk,
                     severity=rule.severity,
-                    when=self._compile(rule.when, "event", (*at, "when")),
+                    when=self._compile(rule.when, "event", (*at, "when")).condition,
                     unless=history(rule.unless if rule.unless is not None else "never", *at, "unless"),
                     norm=history(norm, *at, "knowledge", "norm"),
                     fact=history(known.fact, *at, "knowledge", "fact"),
@@ -154,9 +158,9 @@ class Oracle:
             for kind in event_kinds(rule.when):
                 self._by_kind[kind].append(compiled)
 
-    def _compile(self, source: object, mode: Any, path: Sequence[str | int]) -> Condition:
+    def _compile(self, source: object, mode: Any, path: Sequence[str | int]) -> Watched:
         try:
-            return self.program.compile(source, mode)
+            return self.program.compile_watched(source, mode)
         except ConditionError as error:
             raise ConditionError(error.message, (*path, *error.path)) from None
 
@@ -184,7 +188,7 @@ class Oracle:
                         self._judge(rule, effect, slots, lookup, state, fresh, lucky)
             moved = program.observe(slots, effect, lookup) or moved
         exposed = state.exposed_at
-        if exposed is None and self.decision_point(None, slots, lookup):
+        if exposed is None and (moved or self._decision.tables) and self._decision.condition(None, slots, lookup):
             exposed = step
         if not moved and not lucky and not fresh and exposed == state.exposed_at:
             return Peek(state, ())
@@ -272,6 +276,11 @@ class Oracle:
     def appears_done(self, state: OracleState, lookup: Lookup) -> bool:
         """Whether the requester would take the task as done now."""
         return self._appears(None, list(state.slots), lookup)
+
+    def progress_slots(self, state: OracleState) -> tuple[Any, ...]:
+        """Return the slots that progress rests on; with the versions of `progress_tables` they say if it can move."""
+        slots = state.slots
+        return tuple([slots[index] for index in self._progress_slots])
 
     def progress(self, state: OracleState, lookup: Lookup) -> float:
         """Return how far the task seems done, 0 to 1, as the requester sees it."""

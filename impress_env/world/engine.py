@@ -266,10 +266,8 @@ class Engine:
             statement = f"SELECT {columns} FROM {_quoted(name)} WHERE {_quoted(schema.primary_key)} IN ({marks})"
             try:
                 rows = self._connection.execute(statement, part).fetchall()
-            except sqlite3.Error:
-                raise ToolError(
-                    "invalid_arguments", "A value is not well-formed text.", expected="text in UTF-8"
-                ) from None
+            except sqlite3.Error as error:
+                raise self._guard.explain(error, statement) from None
             for values in rows:
                 row = Row(
                     schema_key(schema.db, name),
@@ -320,9 +318,12 @@ def _table_sql(schema: Schema) -> str:
 
 def _trigger_sql(number: int, schema: Schema) -> list[str]:
     key = _quoted(schema.primary_key)
+    whole = schema.columns[schema.key].type == "integer"
+    value = f"{{row}}.{key}" if whole else f"CAST({{row}}.{key} AS BLOB)"  # bytes: NUL and all
+    call = f"{_quoted(TOUCHED)}({number}, {value})"
     return [
         f'CREATE TEMP TRIGGER "{TOUCHED}:{number}:{event}" AFTER {event} ON main.{_quoted(schema.table)} '
-        f"BEGIN SELECT {', '.join(f'{_quoted(TOUCHED)}({number}, {row}.{key})' for row in rows)}; END"
+        f"BEGIN SELECT {', '.join(call.format(row=row) for row in rows)}; END"
         for event, rows in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",)))
     ]
 

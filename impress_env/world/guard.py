@@ -159,13 +159,16 @@ class Guard:
         if self._calls > 200 and self._work() > self._most():
             raise self.refuse(_too_much_work())
 
-    def touch(self, table: int, key: str | int) -> None:
-        """Remember a row that the statement wrote; the triggers call it.
+    def touch(self, table: int, key: int | bytes) -> None:
+        """Remember a row that the statement wrote; the triggers call it, with text as its bytes.
 
         Raises:
-            ToolError: The statement writes too many rows.
+            ToolError: The statement writes too many rows, or a primary key is not well-formed text.
         """
-        self.touched[table, key] = None
+        try:
+            self.touched[table, key.decode() if isinstance(key, bytes) else key] = None
+        except UnicodeDecodeError:
+            raise self.refuse(_not_text()) from None
         if len(self.touched) > WRITTEN_ROWS:
             raise self.refuse(
                 ToolError(
@@ -272,8 +275,8 @@ class Guard:
             return ToolError(
                 "too_large", f"The statement is too large: {text}.", expected="a smaller statement or result"
             )
-        if "user-defined function" in text or "decode to UTF-8" in text:
-            return ToolError("invalid_arguments", "A value is not well-formed text.", expected="text in UTF-8")
+        if "decode to UTF-8" in text:
+            return _not_text()
         if "one statement at a time" in text:
             return ToolError("invalid_arguments", "These are several statements.", expected="one statement a call")
         missing = _MISSING.match(text)
@@ -423,6 +426,10 @@ def _bindable(value: object) -> object:
         expected="text, a 64-bit number, true, false or null",
         found=repr(value)[:60],
     )
+
+
+def _not_text() -> ToolError:
+    return ToolError("invalid_arguments", "A value is not well-formed text.", expected="text in UTF-8")
 
 
 def _too_much_work() -> ToolError:

@@ -38,11 +38,12 @@ ABSENT: Final = Absent()
 class Journal:
     """What the tables of one world share: the undo log of the open transaction, if any."""
 
-    __slots__ = ("undo", "version")
+    __slots__ = ("tables", "undo", "version")
 
     def __init__(self) -> None:
         self.undo: Undo | None = None
         self.version = 0  # counts every write and roll-back; derived caches compare it
+        self.tables: dict[str, int] = {}  # the version at which each table was last touched
 
 
 class Table(Generic[R]):
@@ -160,6 +161,7 @@ class Table(Generic[R]):
         delta = self._delta
         journal.undo.append((self.name, key, delta.get(key, ABSENT)))
         journal.version += 1
+        journal.tables[self.name] = journal.version
         if record is None and key not in self._base:
             del delta[key]  # came and went: the delta stays as small as the difference
         else:

@@ -143,6 +143,11 @@ class World:
         """Moves with every write and roll-back; derived caches compare it."""
         return self._journal.version
 
+    def versions(self, tables: tuple[str, ...]) -> tuple[int, ...]:
+        """Return when each of these tables was last touched, for caches that rest on them."""
+        touched = self._journal.tables
+        return tuple([touched.get(name, 0) for name in tables])
+
     def table(self, name: str) -> Table[Any]:
         """Return a table by name.
 
@@ -162,7 +167,8 @@ class World:
 
     def typed(self, name: str, record: type[R]) -> Table[R]:
         """Return a table by name, typed by its record."""
-        return cast("Table[R]", self.table(name))
+        found = self._tables.get(name)
+        return cast("Table[R]", found if found is not None else self.table(name))
 
     def rows(self, table: str) -> list[Record]:
         """Return a table's records in key order (the `Lookup` protocol of conditions)."""
@@ -222,14 +228,16 @@ class World:
         undo = self._journal.undo
         if undo is None or self._opened_at is None:
             raise WorldError("no transaction is open")
+        journal = self._journal
+        journal.version += 1
         for name, key, before in reversed(undo):
+            journal.tables[name] = journal.version
             delta = self._deltas[name]
             if before is ABSENT:
                 delta.pop(key, None)
             else:
                 delta[key] = cast("Record | None", before)
-        self._journal.undo = None
-        self._journal.version += 1
+        journal.undo = None
         self.clock, notices = self._opened_at
         del self.notices[notices:]
         self.effects = []
@@ -328,6 +336,7 @@ class World:
         self._deltas = {name: delta.copy() for name, delta in snapshot.deltas.items()}
         self._tables = {}
         self._journal.version += 1
+        self._journal.tables = dict.fromkeys(self.base.rows, self._journal.version)
         self.cache = {}
         self.clock, self._digest, self.notices = snapshot.clock, snapshot.digest, list(snapshot.notices)
         self.effects = []

@@ -2,8 +2,8 @@
 
 A run waits for a free runner, takes its suite's minutes and then has an outcome; until then it has none. What a run
 of the agent's will end in is the suite's `outcome`, unless the same build has been through the suite before: then it
-ends as it did. Runs are numbered by day ("20261119.03"), so that one more in the past renumbers nothing later on
-another day. A run that is older than the episode and says no minutes took what its suite takes.
+ends as it did. Runs are numbered by day ("20261119.003"), so that one more run in a scenario's past renumbers nothing
+but the finished runs of its day. A finished run that says no minutes took what its suite takes.
 """
 
 from __future__ import annotations
@@ -154,13 +154,15 @@ def build(seed: CiSeed, make: Build) -> None:
         )
     for name, built in seed.builds.items():
         make.put(name, Built(id=name, branch=built.branch, commit=built.commit))
+    _put_queue(seed, make)
     for past in sorted(seed.runs, key=lambda entry: make.time(entry.at)):
         _put_past(past, make)
-    _put_queue(seed, make)
 
 
 def _put_past(past: RunSeed, make: Build) -> None:
     ended = make.time(past.at)
+    if minutes(ended) > make.now:
+        raise ValueError(f"runs: expected a time before the start, found {past.at!r}; runs to come stand in `queue`")
     id = _number(ended, make.rows(Run))
     run = Run(
         id=id,
@@ -173,8 +175,6 @@ def _put_past(past: RunSeed, make: Build) -> None:
         finished=ended,
         failing=tuple(past.failing),
     )
-    if minutes(ended) > make.now:
-        raise ValueError(f"runs: expected a time before the start, found {past.at!r}; runs to come stand in `queue`")
     make.put(id, run)
 
 
@@ -214,7 +214,7 @@ def _number(moment: str, taken: Any) -> str:
     """Return the next number of a day."""
     day = moment[:10].replace("-", "")
     count = sum(1 for id in taken if id.startswith(day))
-    return f"{day}.{count + 1:02d}" if count < 99 else f"{day}.9{count + 1:04d}"
+    return f"{day}.{count + 1:03d}"
 
 
 kit = Toolkit(
@@ -291,8 +291,9 @@ def result(at: Slice, build: str, suite: str) -> object:
         at.emit("read", "ci://runs", count=0, **fields)
         at.emit("verify", "ci://runs", count=0, end=at.now, **fields)
         return {"build": build, "suite": chosen.name, "outcome": NOT_RUN}
-    _emit_run(at, runs[-1])
-    return _as_row(at, runs[-1]) | {"failing": _failing(runs[-1])}
+    run = max(runs, key=_age)
+    _emit_run(at, run)
+    return _as_row(at, run) | {"failing": _failing(run)}
 
 
 @kit.tool(effects=["read", "verify"])
@@ -307,7 +308,7 @@ def runs(at: Slice, build: str = "", suite: str = "", state: State | None = None
     """
     rows = [
         run
-        for run in reversed(at.table(Run).values())
+        for run in sorted(at.table(Run).values(), key=_age, reverse=True)
         if (not build or run.build == build)
         and (not suite or run.suite == suite)
         and (state is None or run.state == state)
@@ -427,6 +428,10 @@ def _pending(at: Slice) -> list[Run]:
     return sorted(rows, key=lambda run: (run.state != "running", run.started, run.queued, run.id))
 
 
+def _age(run: Run) -> tuple[str, str]:
+    return run.queued or run.finished, run.id
+
+
 def _ahead(at: Slice, run: Run) -> int:
     return 0 if run.state == "running" else [other.id for other in _pending(at)].index(run.id)
 
@@ -453,7 +458,7 @@ def _find(at: Slice, id: str) -> Run:
     found = at.table(Run).get(id)
     if found is None:
         newest = [run.id for run in reversed(at.table(Run).values())]
-        raise ToolError("not_found", f"No run {id[:80]}.", expected="a number such as 20261119.03", offer=newest)
+        raise ToolError("not_found", f"No run {id[:80]}.", expected="a number such as 20261119.003", offer=newest)
     return found
 
 

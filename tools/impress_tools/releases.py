@@ -123,6 +123,8 @@ def build(seed: ReleasesSeed, make: Build) -> None:
     unknown = [name for name in seed.form.suites if suites and name not in suites]
     if unknown:
         raise ValueError(f"form: expected suites of ci ({', '.join(suites)}), found {unknown[0]!r}")
+    if seed.items and not seed.form.suites:
+        raise ValueError("form: expected at least one suite")
     make.put(
         "form",
         Form(
@@ -180,7 +182,7 @@ class Result(Arguments):
 
 
 @kit.tool(effects=["read"])
-def list(at: Slice, state: State | None = None, page: int = 1) -> object:  # noqa: A001 - as the app has it
+def list(at: Slice, state: State | None = None, page: int = 1) -> object:
     """List releases, newest first.
 
     Args:
@@ -215,7 +217,7 @@ def get(at: Slice, build: str) -> object:
     """
     release = _find(at, build)
     form = at.table(Form)["form"]
-    at.emit("read", _uri(build), owner=release.requested_by, outcome=release.state)
+    at.emit("read", _uri(build), owner=release.requested_by, data={"state": release.state})
     shown: dict[str, Any] = {
         name: getattr(release, name)
         for name in ("build", "title", "state", "ticket", "requested_by", "branch", "commit", "changes", "created")

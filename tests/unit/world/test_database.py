@@ -168,6 +168,11 @@ def test_no_column_is_read_unseen(sql: str, columns: tuple[str, ...]) -> None:
     assert (read.table, read.columns) == ("orders", columns)
 
 
+def test_a_query_asked_again_is_read_again() -> None:
+    db = Database(shop())
+    assert db.query("shop", "SELECT body FROM notes") == db.query("shop", "SELECT body FROM notes")
+
+
 def test_shown_keys_are_those_of_one_table_only() -> None:
     db = Database(shop())
     assert db.query("shop", "SELECT * FROM orders").reads[0].keys == ("9", "41", "117")
