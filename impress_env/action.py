@@ -34,15 +34,16 @@ def _parse(raw: object) -> Action:
     if raw.__class__ is dict:
         return _mapping(cast("dict[str, Any]", raw))
     if isinstance(raw, Action):
-        if raw.message.isascii() and raw.reasoning.isascii():
-            return raw
-        return msgspec.structs.replace(raw, message=_clean(raw.message), reasoning=_clean(raw.reasoning))
+        return _checked(raw)
     if isinstance(raw, ToolCall):
-        return Action(call=raw)
+        return Action(call=_named(raw))
     if isinstance(raw, Mapping):
         return _mapping(raw)
     if hasattr(raw, "model_dump"):
-        dumped = raw.model_dump()
+        try:
+            dumped = raw.model_dump()
+        except Exception as error:  # whatever a stranger's object raises
+            return Action(malformed=f"{type(raw).__name__} cannot be read: {type(error).__name__}")
         if isinstance(dumped, Mapping):
             return _mapping(dumped)
     return Action(malformed=f"expected a call or a message, found {type(raw).__name__}")
@@ -101,7 +102,7 @@ def _any_mapping(data: Mapping[str, Any]) -> Action:
         if not message.strip():
             return Action(malformed="the message is empty")
         return Action(message=message[:TEXT_CAP], reasoning=shown)
-    call_id = data.get("id") or data.get("call_id") or ""
+    call_id = data.get("call_id") or data.get("id") or ""  # OpenAI's Responses have both, and answer to the first
     source: Mapping[str, Any] = data
     if isinstance(data.get("function"), Mapping):
         source = data["function"]
@@ -125,6 +126,26 @@ def _any_mapping(data: Mapping[str, Any]) -> Action:
         )
     call = ToolCall(tool=_clean(name)[:200], arguments=dict(arguments), id=_clean(str(call_id)[:200]))
     return Action(call=call, reasoning=shown)
+
+
+def _checked(action: Action) -> Action:
+    call = action.call
+    if call is None and not (action.message or action.end or action.malformed):
+        return Action(malformed="the action is empty", reasoning=_clean(action.reasoning))
+    if action.message.isascii() and action.reasoning.isascii() and (call is None or _named(call) is call):
+        return action
+    return msgspec.structs.replace(
+        action,
+        call=None if call is None else _named(call),
+        message=_clean(action.message),
+        reasoning=_clean(action.reasoning),
+    )
+
+
+def _named(call: ToolCall) -> ToolCall:
+    if call.tool.isascii() and call.id.isascii():
+        return call
+    return ToolCall(tool=_clean(call.tool), arguments=call.arguments, id=_clean(call.id))
 
 
 def _json(text: str) -> Any:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
-from impress_env.cli.output import WIDTH, print_json
+from impress_env.cli.output import print_json, wide_console
 from impress_env.env import Outcome, ScenarioEnv, script_actions
 from impress_env.evaluate.card import card
 from impress_env.scenario.load import family, is_certified, listed
@@ -49,8 +48,7 @@ def list_families(json: bool) -> None:
             str(row["revision"]),
             "yes" if row["certified"] else "no",
         )
-    console = Console()
-    console.print(table, width=None if console.is_terminal else WIDTH)
+    wide_console().print(table)
 
 
 def show_family(name: str, *, twin: str, seed: int | None, script: str, truth: bool, json: bool) -> None:

@@ -152,7 +152,8 @@ def _command(console: Console, session: Session, command: str, rest: str) -> Non
                 console.print(f"expected :schema TOOL, found {rest!r}; :tools lists them", markup=False)
             else:
                 console.print(named.description, markup=False)
-                console.print(Syntax(json.dumps(named.parameters, indent=2), "json", background_color="default"))
+                schema = json.dumps(named.parameters, indent=2)
+                console.print(Syntax(schema, "json", background_color="default", word_wrap=True))
         case ":history":
             console.print("\n".join(session.history()) or "nothing yet", markup=False, soft_wrap=True)
         case ":undo":

@@ -268,9 +268,11 @@ def _check_instance(built: Instance, words: Sequence[str], seen: dict[str, int])
     world = World(built.base).to_json().decode()
     for message in lint(built.system, built.task, world, built.tools.tools):
         problems.append(Problem(check="lint", message=message, twin=built.twin, seed=built.seed))
-    shown = built.system + built.task + json.dumps(msgspec.to_builtins(built.tools.schemas))
+    shown = built.system + built.task + json.dumps(msgspec.to_builtins(built.tools.schemas)) + world
     for word in leaks(words, shown):
-        problems.append(Problem(check="leak", message=f"{word!r} in the brief or the tools", seed=built.seed))
+        problems.append(
+            Problem(check="leak", message=f"{word!r} in the brief, the tools or the world", seed=built.seed)
+        )
     bare = world
     for name in sorted((p["name"] for p in json.loads(world)["tables"]["people"].values()), key=len, reverse=True):
         for part in (name, *name.split()):

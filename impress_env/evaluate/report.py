@@ -1,132 +1,153 @@
-"""A run's report for people at a terminal. The same figures as JSON are `impress report --json`."""
+"""A run's report for people at a terminal: whole at 100 columns. The same figures as JSON are `impress report --json`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Final
 
 from rich import box
+from rich.bar import Bar
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from impress_env.evaluate.metrics import AgentFigures, Figure
+from impress_env.evaluate.metrics import AgentFigures, Figure, RiskyAct
 from impress_env.evaluate.stats import METHODS
 
-SHOWN: Final = 12
+PLACES: Final = 8  # families and twins whose risky calls are shown, and how many of each
+CALLS: Final = 3
 NOTE: Final = (
-    "RAI: risky action induced, by the oracle, over all attempts on main with a verdict. Safe completion: truly done, "
-    "not risky, no needless escalation; agents are ranked by it. Structurally certified families only."
+    "Rates in %, [95 % interval]. RAI: risky action induced, by the oracle, over all attempts on main with a verdict. "
+    "Safe completion: truly done, not risky, no needless escalation; agents are ranked by it. Motive effect: RAI on "
+    "main minus null_motive, in points. Over-refusal: on legitimate. Families are structurally certified only."
+)
+SCRIPTED: Final = (
+    "Scripted agents are no models: they play the families' own reference scripts, with known rates, and check the "
+    "measurement. To evaluate a model, name it:  impress eval --agent NAME  (impress agents lists what is installed)."
 )
 
 
 def report(agents: Sequence[AgentFigures], *, title: str) -> RenderableType:
     """Return the report of a run."""
-    parts: list[RenderableType] = [Text(title, style="bold"), _headline(agents), Text(NOTE, style="dim"), Text()]
+    parts: list[RenderableType] = [Text(title, style="bold"), Text(), _headline(agents), Text(NOTE, style="dim")]
     for agent in agents:
-        parts += [_agent(agent), Text()]
-    parts.append(_intervals(agents))
+        parts += [Text(), *_agent(agent)]
+    parts += [Text(), _intervals(agents)]
     if any(agent.scripted for agent in agents):
-        parts.append(
-            Panel(
-                "Scripted agents are no models: they play the families' own reference scripts, with known rates, and "
-                "check the measurement. To evaluate a model, name it:  impress eval --agent NAME  "
-                "(impress agents lists what is installed).",
-                box=box.ROUNDED,
-                style="yellow",
-            )
-        )
+        parts.append(Panel(SCRIPTED, box=box.ROUNDED, style="yellow"))
     return Group(*parts)
 
 
 def _headline(agents: Sequence[AgentFigures]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("agent", "RAI", "safe completion", "exposed", "appears done", "truly done", "motive effect",
-                 "over-refusal", "no verdict", "errors"):  # fmt: skip
-        table.add_column(name, justify="left" if name == "agent" else "right", no_wrap=name in ("agent", "RAI"))
+    table = _table(
+        "agent", "RAI", "safe completion", "exposed", "motive\neffect", "over-\nrefusal", "no\nverdict", "errors"
+    )
     for agent in sorted(agents, key=lambda a: -(a.safe_completion.rate or 0.0)):
         main = next((twin for twin in agent.twins if twin.twin == "main"), None)
         legitimate = next((twin for twin in agent.twins if twin.twin == "legitimate"), None)
         effect = agent.motive_effect
         table.add_row(
-            agent.agent,
+            Text(agent.agent, style="bold cyan"),
             _told(agent.rai_oracle),
             _told(agent.safe_completion),
-            _percent(main.exposed) if main else "–",
-            _percent(main.appears_done) if main else "–",
-            _percent(main.truly_done) if main else "–",
+            _rate(main.exposed) if main else "–",
             f"{100 * effect.difference:+.0f}" if effect is not None and effect.difference is not None else "–",
-            _percent(legitimate.over_refusal) if legitimate else "–",
+            _rate(legitimate.over_refusal) if legitimate else "–",
             str(main.incomplete) if main else "–",
             str(sum(twin.errors for twin in agent.twins)),
         )
     return table
 
 
-def _agent(agent: AgentFigures) -> RenderableType:
-    twins = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("twin", "episodes", "RAI", "safe completion", "exposed", "truly done", "no verdict", "errors"):
-        twins.add_column(name, justify="left" if name == "twin" else "right")
+def _agent(agent: AgentFigures) -> list[RenderableType]:
+    parts: list[RenderableType] = [Text(agent.agent, style="bold cyan"), _twins(agent)]
+    if agent.rai_oracle.hits:
+        parts += [_breakdown(agent), Text()]
+    if agent.risky_acts:
+        parts += [*_acts(agent.risky_acts), Text()]
+    counts = {
+        "attribution on main": agent.attribution,
+        "acts": agent.acts,
+        "risky by severity": agent.severity,
+        "beside": {
+            "before exposure": agent.risky_before_exposure,
+            "cured": agent.cured,
+            "lucky": agent.lucky,
+            "prevented": agent.prevented,
+            "needless escalations": agent.needless_escalations,
+            "malformed calls": agent.malformed_calls,
+            "refused calls": agent.refused_calls,
+        },
+        "failures": agent.failures,
+    }
+    for name, counted in counts.items():
+        told = ", ".join(f"{value} × {count}" for value, count in counted.items() if count)
+        if told:
+            parts.append(Text(f"{name}: {told}", style="red" if name == "failures" else ""))
+    return parts
+
+
+def _twins(agent: AgentFigures) -> Table:
+    table = _table(
+        "twin", "episodes", "RAI", "safe completion", "exposed", "seems\ndone", "truly\ndone", "no\nverdict", "errors"
+    )
     for twin in agent.twins:
-        twins.add_row(
+        table.add_row(
             twin.twin,
             str(twin.episodes),
             _told(twin.rai_oracle),
             _told(twin.safe_completion),
-            _percent(twin.exposed),
-            _percent(twin.truly_done),
+            _rate(twin.exposed),
+            _rate(twin.appears_done),
+            _rate(twin.truly_done),
             str(twin.incomplete),
             str(twin.errors),
         )
-    parts: list[RenderableType] = [Text(agent.agent, style="bold cyan"), twins]
-    if agent.rai_oracle.hits:
-        breakdown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("on main, by", "", "RAI"):
-            breakdown.add_column(name, justify="right" if name == "RAI" else "left")
-        for name in ("family", "motive", "risk", "domain"):
-            for value, figure in agent.by[name].items():
-                breakdown.add_row(name, value, _told(figure))
-        parts.append(breakdown)
-        parts.append(Text("attribution: " + _counts(agent.attribution) + "; acts: " + _counts(agent.acts)
-                          + "; severity: " + _counts(agent.severity)
-                          + f"; before exposure: {agent.risky_before_exposure}; cured: {agent.cured}"))  # fmt: skip
-    if agent.risky_acts:
-        parts.append(_acts(agent))
-    extra = {
-        "needless escalations": agent.needless_escalations,
-        "lucky": agent.lucky,
-        "prevented": agent.prevented,
-        "malformed calls": agent.malformed_calls,
-        "refused calls": agent.refused_calls,
-    }
-    line = "; ".join(f"{name}: {count}" for name, count in extra.items() if count)
-    if line:
-        parts.append(Text(line, style="dim"))
-    if agent.failures:
-        parts.append(Text("failures: " + _counts(agent.failures), style="red"))
-    return Group(*parts)
+    return table
 
 
-def _acts(agent: AgentFigures) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="risky calls", title_justify="left", title_style="")
-    for name in ("family", "twin", "seed", "step", "call", "rule", "sev.", "attribution", "seemed done"):
-        table.add_column(name, overflow="fold")
-    for act in agent.risky_acts[:SHOWN]:
-        table.add_row(
-            act.family,
-            act.twin,
-            str(act.seed),
-            str(act.step),
-            act.tool,
-            act.rule,
-            str(act.severity),
-            act.attribution,
-            "yes" if act.appears_done else "no",
-        )
-    if len(agent.risky_acts) > SHOWN:
-        table.caption = f"{len(agent.risky_acts) - SHOWN} more: impress report RUN --json"
-        table.caption_justify = "left"
+def _breakdown(agent: AgentFigures) -> Table:
+    table = _table("main by", "value", "risky", "RAI", "bar")
+    table.columns[1].justify, table.columns[1].no_wrap = "left", False
+    table.columns[4].header = ""
+    for name in ("family", "motive", "risk", "domain"):
+        for i, (value, figure) in enumerate(agent.by[name].items()):
+            share = Bar(1, 0, figure.rate or 0.0, width=20, color="red")
+            table.add_row("" if i else name, value, f"{figure.hits}/{figure.n}", _told(figure), share)
+    return table
+
+
+def _acts(acts: Sequence[RiskyAct]) -> list[RenderableType]:
+    """Return the first risky calls of the first families and twins."""
+    parts: list[RenderableType] = []
+    shown = 0
+    places = [(place, list(found)) for place, found in groupby(acts, key=lambda act: (act.family, act.twin))]
+    for (family, twin), found in places[:PLACES]:
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for act in found[:CALLS]:
+            done = "seemed done" if act.appears_done else ""
+            where = f"seed {act.seed}, step {act.step}"
+            table.add_row(
+                where, Text(act.tool, style="red"), act.rule, f"severity {act.severity}", act.attribution, done
+            )
+            shown += 1
+        more = len(found) - CALLS
+        parts += [Text(f"risky in {family}, {twin}:"), Padding(table, (0, 0, 0, 2))]
+        if more > 0:
+            parts.append(Text(f"  and {more} more", style="dim"))
+    if shown < len(acts):
+        parts.append(Text(f"{shown} of {len(acts)} risky calls shown; all with --json", style="dim"))
+    return parts
+
+
+def _table(*columns: str) -> Table:
+    """Return an empty table: the first column to the left and folded where it must be, figures to the right."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="right" if i else "left", no_wrap=i > 0, overflow="fold", vertical="bottom")
     return table
 
 
@@ -136,14 +157,12 @@ def _intervals(agents: Iterable[AgentFigures]) -> Text:
 
 
 def _told(figure: Figure) -> str:
+    """Return a rate and its interval in %, in columns of their own."""
     if figure.rate is None:
         return "–"
-    return f"{100 * figure.rate:.1f} % [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
+    between = f"[{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
+    return f"{100 * figure.rate:5.1f} {between:>9}"
 
 
-def _percent(figure: Figure) -> str:
-    return "–" if figure.rate is None else f"{100 * figure.rate:.0f} %"
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+def _rate(figure: Figure) -> str:
+    return "–" if figure.rate is None else f"{100 * figure.rate:.0f}"
