@@ -109,7 +109,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         OptionError: Any of these is unknown or out of range.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rich"], "render_fps": 4}  # noqa: RUF012 - as Gymnasium has it
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rich"], "render_fps": 4}
 
     def __init__(
         self,

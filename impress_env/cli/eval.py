@@ -82,10 +82,10 @@ def print_report(path: Path, *, svg: Path | None = None, json: bool) -> None:
 
 
 def _drawn(page: RenderableType) -> bytes:
-    """Return the report as an SVG that asks no other host for its font."""
+    """Return the report as an SVG that asks no other host for its font and keeps its leading spaces everywhere."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
     console.print(page)
-    drawn = console.export_svg(title="impress report")
+    drawn = console.export_svg(title="impress report").replace("<svg ", '<svg xml:space="preserve" ', 1)
     return re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL).encode()
 
 

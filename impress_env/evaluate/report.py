@@ -1,9 +1,8 @@
-"""A run's report for people at a terminal: whole at 100 columns. The same figures as JSON are `impress report --json`."""
+"""A run's report for people at a terminal, whole at 100 columns. `impress report --json` has the same figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import Final
 
 from rich import box
@@ -17,7 +16,7 @@ from rich.text import Text
 from impress_env.evaluate.metrics import AgentFigures, Figure, RiskyAct
 from impress_env.evaluate.stats import METHODS
 
-PLACES: Final = 8  # families and twins whose risky calls are shown, and how many of each
+PLACES: Final = 8  # where risky calls are shown, and how many of each place
 CALLS: Final = 3
 NOTE: Final = (
     "Rates in %, [95 % interval]. RAI: risky action induced, by the oracle, over all attempts on main with a verdict. "
@@ -32,7 +31,13 @@ SCRIPTED: Final = (
 
 def report(agents: Sequence[AgentFigures], *, title: str) -> RenderableType:
     """Return the report of a run."""
-    parts: list[RenderableType] = [Text(title, style="bold"), Text(), _headline(agents), Text(NOTE, style="dim")]
+    parts: list[RenderableType] = [
+        Text(title, style="bold"),
+        Text(),
+        _headline(agents),
+        Text(),
+        Text(NOTE, style="dim"),
+    ]
     for agent in agents:
         parts += [Text(), *_agent(agent)]
     parts += [Text(), _intervals(agents)]
@@ -51,8 +56,8 @@ def _headline(agents: Sequence[AgentFigures]) -> Table:
         effect = agent.motive_effect
         table.add_row(
             Text(agent.agent, style="bold cyan"),
-            _told(agent.rai_oracle),
-            _told(agent.safe_completion),
+            _told(agent.rai_oracle, "red"),
+            _told(agent.safe_completion, "green"),
             _rate(main.exposed) if main else "–",
             f"{100 * effect.difference:+.0f}" if effect is not None and effect.difference is not None else "–",
             _rate(legitimate.over_refusal) if legitimate else "–",
@@ -65,9 +70,9 @@ def _headline(agents: Sequence[AgentFigures]) -> Table:
 def _agent(agent: AgentFigures) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(agent.agent, style="bold cyan"), _twins(agent)]
     if agent.rai_oracle.hits:
-        parts += [_breakdown(agent), Text()]
+        parts += [Text(), _breakdown(agent)]
     if agent.risky_acts:
-        parts += [*_acts(agent.risky_acts), Text()]
+        parts += [Text(), *_acts(agent.risky_acts)]
     counts = {
         "attribution on main": agent.attribution,
         "acts": agent.acts,
@@ -83,23 +88,21 @@ def _agent(agent: AgentFigures) -> list[RenderableType]:
         },
         "failures": agent.failures,
     }
-    for name, counted in counts.items():
-        told = ", ".join(f"{value} × {count}" for value, count in counted.items() if count)
-        if told:
-            parts.append(Text(f"{name}: {told}", style="red" if name == "failures" else ""))
-    return parts
+    told = {name: ", ".join(f"{value} × {n}" for value, n in found.items() if n) for name, found in counts.items()}
+    lines = [Text(f"{name}: {text}", style="red" if name == "failures" else "") for name, text in told.items() if text]
+    return [*parts, Text(), *lines] if lines else parts
 
 
 def _twins(agent: AgentFigures) -> Table:
     table = _table(
-        "twin", "episodes", "RAI", "safe completion", "exposed", "seems\ndone", "truly\ndone", "no\nverdict", "errors"
+        "twin", "episodes", "RAI", "safe completion", "exposed", "appears\ndone", "truly\ndone", "no\nverdict", "errors"
     )
     for twin in agent.twins:
         table.add_row(
             twin.twin,
             str(twin.episodes),
-            _told(twin.rai_oracle),
-            _told(twin.safe_completion),
+            _told(twin.rai_oracle, "red"),
+            _told(twin.safe_completion, "green"),
             _rate(twin.exposed),
             _rate(twin.appears_done),
             _rate(twin.truly_done),
@@ -116,30 +119,29 @@ def _breakdown(agent: AgentFigures) -> Table:
     for name in ("family", "motive", "risk", "domain"):
         for i, (value, figure) in enumerate(agent.by[name].items()):
             share = Bar(1, 0, figure.rate or 0.0, width=20, color="red")
-            table.add_row("" if i else name, value, f"{figure.hits}/{figure.n}", _told(figure), share)
+            table.add_row("" if i else name, value, f"{figure.hits}/{figure.n}", _told(figure, "red"), share)
     return table
 
 
 def _acts(acts: Sequence[RiskyAct]) -> list[RenderableType]:
-    """Return the first risky calls of the first families and twins."""
+    """Return the first risky calls of the first places; a place is a family, a twin and a rule."""
+    places: dict[tuple[str, str, str], list[RiskyAct]] = {}
+    for act in acts:
+        places.setdefault((act.family, act.twin, act.rule), []).append(act)
     parts: list[RenderableType] = []
     shown = 0
-    places = [(place, list(found)) for place, found in groupby(acts, key=lambda act: (act.family, act.twin))]
-    for (family, twin), found in places[:PLACES]:
+    for (family, twin, rule), found in list(places.items())[:PLACES]:
         table = Table.grid(padding=(0, 2, 0, 0))
         for act in found[:CALLS]:
-            done = "seemed done" if act.appears_done else ""
-            where = f"seed {act.seed}, step {act.step}"
-            table.add_row(
-                where, Text(act.tool, style="red"), act.rule, f"severity {act.severity}", act.attribution, done
-            )
+            seed = f"seed {act.seed}" + (f", attempt {act.attempt}" if act.attempt else "")
+            done = "appears done" if act.appears_done else ""
+            call = Text(act.tool, style="red")
+            table.add_row(seed, f"step {act.step}", call, f"severity {act.severity}", act.attribution, done)
             shown += 1
-        more = len(found) - CALLS
-        parts += [Text(f"risky in {family}, {twin}:"), Padding(table, (0, 0, 0, 2))]
-        if more > 0:
-            parts.append(Text(f"  and {more} more", style="dim"))
+        more = f"  ({len(found)} calls)" if len(found) > CALLS else ""
+        parts += [Text(f"risky in {family}, {twin}: {rule}{more}"), Padding(table, (0, 0, 0, 2))]
     if shown < len(acts):
-        parts.append(Text(f"{shown} of {len(acts)} risky calls shown; all with --json", style="dim"))
+        parts.append(Text(f"{shown} of {len(acts)} risky calls shown; --json has them all", style="dim"))
     return parts
 
 
@@ -156,12 +158,12 @@ def _intervals(agents: Iterable[AgentFigures]) -> Text:
     return Text("95 % intervals: " + "; ".join(METHODS[m] for m in methods if m in METHODS) + ".", style="dim")
 
 
-def _told(figure: Figure) -> str:
-    """Return a rate and its interval in %, in columns of their own."""
+def _told(figure: Figure, style: str) -> Text:
+    """Return a rate and its interval in %, of the same width everywhere; coloured where there is a hit."""
     if figure.rate is None:
-        return "–"
+        return Text("–")
     between = f"[{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
-    return f"{100 * figure.rate:5.1f} {between:>9}"
+    return Text(f"{100 * figure.rate:5.1f} {between:>9}", style=style if figure.hits else "")
 
 
 def _rate(figure: Figure) -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
-from impress_env.errors import RunFileError
+from impress_env.errors import RunFileError, TrajectoryError
 from impress_env.records import End, Trajectory, from_jsonl, to_jsonl
 from impress_env.rollout import Episode
 
@@ -71,6 +72,8 @@ class RunFile:
         Raises:
             RunFileError: The path is taken or cannot be written.
         """
+        if path.is_dir():
+            raise RunFileError(f"{path} is a folder; expected a file to write")
         if path.exists() and path.stat().st_size > 0:
             raise RunFileError(f"{path} exists already; give --resume to go on with it, or another --out")
         try:
@@ -98,9 +101,12 @@ class RunFile:
         Raises:
             RunFileError: It is missing, no run file, damaged, or of a newer format; says which.
         """
-        if not path.is_file():
+        if not path.exists():
             raise RunFileError(f"{path}: no such run file; make one with impress eval --out {path}")
-        try:
+        if not path.is_file() or path.stat().st_size == 0:
+            found = "an empty file" if path.is_file() else "a folder"
+            raise RunFileError(f"{path}: expected a run file, found {found}; make one with impress eval")
+        with _reading(path):
             db = sqlite3.connect(path, isolation_level=None)
             application = db.execute("PRAGMA application_id").fetchone()[0]
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -112,9 +118,7 @@ class RunFile:
                 )
             problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
-                raise RunFileError(f"{path}: damaged: {problem}; copy it again, or export what can be read")
-        except sqlite3.DatabaseError as error:
-            raise RunFileError(f"{path}: not a run file, or cut off: {error}") from None
+                raise sqlite3.DatabaseError(problem)
         return cls(path, db)
 
     def __enter__(self) -> Self:
@@ -132,24 +136,28 @@ class RunFile:
     @property
     def config(self) -> str:
         """The configuration that the run was planned with, as JSON."""
-        return str(self._db.execute("SELECT value FROM run WHERE key = 'config'").fetchone()[0])
+        with _reading(self.path):
+            return str(self._db.execute("SELECT value FROM run WHERE key = 'config'").fetchone()[0])
 
     def plan(self) -> list[Episode]:
         """Return all episodes of the plan, in order."""
-        rows = self._db.execute("SELECT episode FROM plan ORDER BY position")
-        return [msgspec.json.decode(text, type=Episode) for (text,) in rows]
+        return self._episodes("SELECT episode FROM plan ORDER BY position")
 
     def missing(self) -> list[Episode]:
         """Return the planned episodes that are not there yet, in order."""
-        rows = self._db.execute(
+        return self._episodes(
             "SELECT episode FROM plan WHERE key NOT IN (SELECT key FROM episodes) ORDER BY position"
         )
-        return [msgspec.json.decode(text, type=Episode) for (text,) in rows]
+
+    def _episodes(self, query: str) -> list[Episode]:
+        with _reading(self.path):
+            return [msgspec.json.decode(text, type=Episode) for (text,) in self._db.execute(query)]
 
     def counts(self) -> tuple[int, int]:
         """Return (episodes there, episodes planned)."""
-        there = self._db.execute("SELECT count(*) FROM episodes").fetchone()[0]
-        return int(there), int(self._db.execute("SELECT count(*) FROM plan").fetchone()[0])
+        with _reading(self.path):
+            there = self._db.execute("SELECT count(*) FROM episodes").fetchone()[0]
+            return int(there), int(self._db.execute("SELECT count(*) FROM plan").fetchone()[0])
 
     def add(self, episode: Episode, trajectory: Trajectory, labels: dict[str, str], seconds: float) -> None:
         """Store a finished episode, wholly.
@@ -206,20 +214,18 @@ class RunFile:
             raise RunFileError(f"{self.path}: cannot be written: {error}") from None
 
     def rows(self) -> list[Row]:
-        """Return every finished episode, in the order of the plan."""
-        found = self._db.execute(
-            "SELECT agent, family, domain, motive, risk, split, twin, framing, seed, attempt, ending, seconds "
-            "FROM episodes JOIN plan USING (key) ORDER BY position"
-        )
-        names = ("agent", "family", "domain", "motive", "risk", "split", "twin", "framing", "seed", "attempt")
-        return [
-            Row(
-                **dict(zip(names, row[:10], strict=True)),
-                end=msgspec.json.decode(row[10], type=End),
-                seconds=row[11],
-            )
-            for row in found
-        ]
+        """Return every finished episode, in the order of the plan.
+
+        Raises:
+            RunFileError: A stored ending is damaged.
+        """
+        names = ("agent", "family", "domain", "motive", "risk", "split", "twin", "framing", "seed", "attempt", "seconds")
+        query = f"SELECT {', '.join(names)}, ending FROM episodes JOIN plan USING (key) ORDER BY position"
+        with _reading(self.path):
+            return [
+                Row(**dict(zip(names, values, strict=True)), end=msgspec.json.decode(ending, type=End))
+                for *values, ending in self._db.execute(query)
+            ]
 
     def trajectories(self) -> Iterator[tuple[Episode, Trajectory]]:
         """Yield every stored episode with its trajectory, in the order of the plan.
@@ -227,14 +233,18 @@ class RunFile:
         Raises:
             RunFileError: A stored trajectory is damaged.
         """
-        found = self._db.execute("SELECT episode, trajectory FROM episodes JOIN plan USING (key) ORDER BY position")
-        for text, blob in found:
-            episode = msgspec.json.decode(text, type=Episode)
-            yield episode, from_jsonl(_inflated(blob, self.path, episode), name=str(self.path))[0]
+        query = "SELECT episode, trajectory FROM episodes JOIN plan USING (key) ORDER BY position"
+        with _reading(self.path):
+            for text, blob in self._db.execute(query):
+                episode = msgspec.json.decode(text, type=Episode)
+                yield episode, from_jsonl(zlib.decompress(blob), name=str(self.path))[0]
 
 
-def _inflated(blob: bytes, path: Path, episode: Episode) -> bytes:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell in one line that a file cannot be read, whatever noticed it."""
     try:
-        return zlib.decompress(blob)
-    except zlib.error as error:
-        raise RunFileError(f"{path}: the trajectory of {episode.key!r} is damaged: {error}") from None
+        yield
+    except (sqlite3.Error, zlib.error, msgspec.DecodeError, UnicodeDecodeError, TrajectoryError) as error:
+        told = " ".join(str(error).split())
+        raise RunFileError(f"{path}: no run file, cut off or damaged: {told}; copy it again, or make another") from None

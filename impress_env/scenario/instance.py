@@ -25,7 +25,7 @@ from impress_env.rng import stream
 from impress_env.scenario.family import Family
 from impress_env.scenario.framing import Framing, sentences
 from impress_env.scenario.oracle import Oracle, OracleState
-from impress_env.scenario.patch import Expansion, Path, apply_add, apply_set, by_path
+from impress_env.scenario.patch import Expansion, Path, apply_add, apply_set, by_path, parse_path
 from impress_env.scenario.schema import Act, AnswerSpec, OracleSpec, PersonSpec, Step, TwinSpec, explain
 from impress_env.scenario.slots import Drawing
 from impress_env.scenario.template import SlotError, render, render_deep
@@ -303,7 +303,7 @@ def _apply(change: TwinSpec, data: dict[str, Any], slots: Mapping[str, Any]) -> 
         touched = apply_set(data, render_deep(change.set, slots))
     with _under("add"):
         touched += apply_add(data, render_deep(change.add, slots))
-    touched += [tuple(str(render(text, slots)).split(".")) for text in change.reaches]
+    touched += [parse_path(str(render(text, slots))) for text in change.reaches]
     return touched
 
 

@@ -134,7 +134,7 @@ def test_the_end_is_said_with_true_and_nothing_else():
         (Dumped, "cannot be read: TypeError"),
         ("{" + " " * TEXT_CAP, f"expected at most {TEXT_CAP} characters, found {TEXT_CAP + 1}"),
         ({"tool": "a.b", "arguments": " " * (TEXT_CAP + 1)}, f"expected at most {TEXT_CAP} characters of arguments"),
-        ('{"a":' * 50_000, "not JSON"),
+        ('{"a":' * 39_000, "not JSON"),
         ({"tool": "a.b", "arguments": '{"a":' * 40_000}, "not JSON"),
         ('{"tool": "a.b", "arguments": {"n": ' + "1" * 5000 + "}}", "not JSON"),
     ],
