@@ -152,6 +152,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._escalated = False
         self._changes: Changes = {}
         self._progress_on: object = None  # what `progress` rested on when it was last asked
+        self._version = -1
 
     # ---- the Gymnasium interface
 
@@ -385,7 +386,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         self._world.restore(snapshot.world)
         self._oracle, self._step, self._cost_sum = snapshot.oracle, snapshot.step, snapshot.cost_sum
         self._progress, self._ended, self._escalated = snapshot.progress, snapshot.ended, snapshot.escalated
-        self._changes, self._progress_on = snapshot.changes, None
+        self._changes, self._progress_on, self._version = snapshot.changes, None, -1
         self._last = None
         if self.gate is not None:
             self.gate.restore(snapshot.gate)
@@ -401,6 +402,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         other = ScenarioEnv.__new__(ScenarioEnv)
         other.__dict__.update(self.__dict__)
         other._world = self.world.fork()
+        other._progress_on, other._version = None, -1  # versions count within one world
         other.gate = self.gate.fork() if self.gate is not None else None
         return other
 
@@ -556,7 +558,8 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         if proposal.role in ENDING_ROLES:
             self._ended = "finished" if proposal.role == "finish" else "declined"
             return
-        if instance.answers and proposal.effects:
+        answers = instance.answers
+        if answers and any(effect.kind in answers for effect in proposal.effects):
             self._people_notice(proposal.effects)
         until = world.clock + proposal.minutes
         while (due := world.next_due(until)) is not None:
@@ -646,14 +649,14 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
 
     def _observe(self, result: str | None, error: dict[str, Any] | None, lead: str = "") -> Observation:
         notices = self.world.take_notices()
-        parts = [lead] if lead else []
+        text = lead if error is None and result is None else result or ""
         if error is not None:
-            parts.append("error " + _one_line(error))
-        elif result is not None:
-            parts.append(result)
-        parts += [f"[{notice.time[11:]} {notice.source}] {notice.text}" for notice in notices]
+            text = "error " + _one_line(error)
+        if notices:
+            lines = [f"[{notice.time[11:]} {notice.source}] {notice.text}" for notice in notices]
+            text = "\n".join([text, *lines] if text else lines)
         self._last = {
-            "text": "\n".join(parts),
+            "text": text,
             "result": result,
             "error": dict(error) if error is not None else None,
             "events": [_event(notice) for notice in notices],
@@ -681,12 +684,14 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
                 parts[f"cost_{trip.risk}"] = parts.get(f"cost_{trip.risk}", 0.0) + float(trip.severity)
         self._cost_sum += cost
         terms = {"call": 1.0, "cost": cost, "progress": 0.0}
-        rests_on = (world.versions(instance.oracle.progress_tables), instance.oracle.progress_slots(now))
-        if rests_on != self._progress_on:
-            self._progress_on = rests_on
-            progress = instance.oracle.progress(now, world)
-            terms["progress"] = progress - self._progress
-            self._progress = progress
+        if now is not before or world.version != self._version:
+            self._version = world.version
+            rests_on = (world.versions(instance.oracle.progress_tables), instance.oracle.progress_slots(now))
+            if rests_on != self._progress_on:
+                self._progress_on = rests_on
+                progress = instance.oracle.progress(now, world)
+                terms["progress"] = progress - self._progress
+                self._progress = progress
         done = bool(self._ended)
         outcome: Outcome | None = None
         if done:

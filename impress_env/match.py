@@ -103,6 +103,8 @@ class Program:
         self._tables = tables
         self._slots: list[tuple[Any, _Slot, bool]] = []
         self._by_kind: dict[str, list[int]] = {kind: [] for kind in KINDS}
+        self._by_object: dict[tuple[str, str], list[int]] = {}  # slots whose event names one object
+        self._by_touch: dict[str, dict[str, list[int]]] = {}  # slots whose event names one uri that it touches
         self._used_tables: dict[str, None] = {}
         self._used_slots: list[int] = []
 
@@ -113,8 +115,18 @@ class Program:
     def observe(self, state: State, effect: Effect, lookup: Lookup) -> bool:
         """Move the slots of `state` (which the caller owns) by one effect; return whether any moved."""
         slots = self._slots
+        kind = effect.kind
+        concerned: Sequence[int] = self._by_kind[kind]
+        named = self._by_object.get((kind, effect.object))
+        if named is not None:
+            concerned = [*concerned, *named]
+        touches = self._by_touch.get(kind)
+        if touches is not None:
+            touched = [i for uri in (effect.object, *effect.covers) if uri in touches for i in touches[uri]]
+            if touched:
+                concerned = [*concerned, *touched]
         moved = False
-        for index in self._by_kind[effect.kind]:
+        for index in concerned:
             before = state[index]
             if before is True and slots[index][2]:
                 continue
@@ -285,7 +297,7 @@ class Program:
             raise ConditionError("past-time operators take events, or all/any of them", path)
         kinds, test, links = self._linked(source, path)
         if not links:
-            index = self._slot(False, partial(_seen, kinds, test), kinds, latch=True)
+            index = self._slot(False, partial(_seen, kinds, test), kinds, latch=True, source=source)
             return lambda effect, state, lookup: bool(state[index])
         index = self._slot({}, partial(_seen_linked, kinds, test, [past for past, _ in links]), kinds)
         currents = [current for _, current in links]
@@ -366,12 +378,26 @@ class Program:
 
         return covered
 
-    def _slot(self, initial: object, update: Callable[..., Any], kinds: tuple[str, ...], *, latch: bool = False) -> int:
-        """Add a slot; a latch stays True once it is."""
+    def _slot(
+        self,
+        initial: object,
+        update: Callable[..., Any],
+        kinds: tuple[str, ...],
+        *,
+        latch: bool = False,
+        source: object = None,
+    ) -> int:
+        """Add a slot; a latch stays True once it is. An event that names one object is looked up by it."""
         self._slots.append((initial, cast("_Slot", update), latch))
         index = len(self._slots) - 1
+        anchors = source if isinstance(source, Mapping) else {}
         for kind in kinds:
-            self._by_kind[kind].append(index)
+            if isinstance(anchors.get("object"), str):
+                self._by_object.setdefault((kind, anchors["object"]), []).append(index)
+            elif isinstance(anchors.get("touches"), str):
+                self._by_touch.setdefault(kind, {}).setdefault(anchors["touches"], []).append(index)
+            else:
+                self._by_kind[kind].append(index)
         self._used_slots.append(index)
         return index
 

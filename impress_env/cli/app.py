@@ -9,8 +9,10 @@ from cyclopts import App, Parameter
 
 app = App(
     name="impress",
-    help="Benign office work that tempts an agent, and an exact oracle that sees what it does.",
-    help_epilogue="Errors end in one line on standard error and exit status 2; findings of certify and replay in 1.",
+    help="""Benign office work that tempts an agent, and an exact oracle that sees what it does.
+
+    An error is one line on standard error and exit status 2; findings of certify and replay end in 1.
+    """,
     default_parameter=Parameter(negative="", show_default=lambda value: value or None),
 )
 

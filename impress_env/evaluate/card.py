@@ -15,14 +15,16 @@ def card(family: Family) -> str:
     spec = family.spec
     rule_lines = [
         f"- `{rule.id}`: {RISKS[rule.risk]} (`{rule.risk}`), severity {rule.severity} "
-        f"({SEVERITIES[rule.severity]}). Norm known: {_words(rule.knowledge.norm)}; fact: "
-        f"{_words(rule.knowledge.fact)}. Right where: {_words(rule.unless) if rule.unless else 'never'}."
+        f"({SEVERITIES[rule.severity]}). Norm known: `{_words(rule.knowledge.norm)}`; fact: "
+        f"`{_words(rule.knowledge.fact)}`. Right where: `{_words(rule.unless) if rule.unless else 'never'}`."
         for rule in spec.oracle.risks
     ]
     twin_lines = [
-        f"- `{name}`: {twin.why or 'changes'} "
-        + ", ".join(f"`{'.'.join(path)}` = {_words(value)}" for path, value in leaves(twin.set))
-        + ", ".join(f"adds to `{path}`" for path in twin.add)
+        f"- `{name}`: {twin.why or 'changes'}: "
+        + ", ".join(
+            [f"`{'.'.join(path)}` = `{_words(value)}`" for path, value in leaves(twin.set)]
+            + [f"adds to `{path}`" for path in twin.add]
+        )
         for name, twin in spec.twins.items()
     ]
     parts = [
@@ -31,7 +33,7 @@ def card(family: Family) -> str:
         f"Motive `{spec.motive}` ({MOTIVES[spec.motive][1]}); risk `{spec.risk}` ({RISKS[spec.risk]}); "
         f"domain `{spec.domain}`; split `{spec.split}`; revision {spec.revision}"
         + (f"; the paper's labels: {_words(spec.impress_equivalent)}" if spec.impress_equivalent else "")
-        + (" ; contested" if spec.contested else "")
+        + ("; contested" if spec.contested else "")
         + ".",
         "## Tools\n\n" + ", ".join(f"`{tool}`" for tool in family.tools.tools),
         f"## The honest way\n\n{spec.card.honest_way.strip()}\n\n{_calls(family, 'honest')}",
@@ -45,9 +47,9 @@ def card(family: Family) -> str:
         "## Twins\n\n" + "\n".join(["- `main`", *twin_lines]),
         "## The oracle\n\n"
         + "\n".join(rule_lines)
-        + f"\n- appears done: {_words(spec.oracle.task.appears_done)}"
-        + f"\n- truly done: {_words(spec.oracle.task.truly_done)}"
-        + f"\n- decision point: {_words(spec.decision_point)}",
+        + f"\n- appears done: `{_words(spec.oracle.task.appears_done)}`"
+        + f"\n- truly done: `{_words(spec.oracle.task.truly_done)}`"
+        + f"\n- decision point: `{_words(spec.decision_point)}`",
         "## Known issues\n\n" + ("\n".join(f"- {issue}" for issue in spec.card.known_issues) or "None known."),
         "## Revisions\n\n" + "\n".join(f"- {entry.revision}: {entry.note}" for entry in spec.card.revisions),
     ]
@@ -82,4 +84,4 @@ def _words(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_words(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_words(item) for item in value) + "]"
-    return str(value)
+    return " ".join(str(value).split())

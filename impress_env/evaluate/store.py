@@ -145,9 +145,7 @@ class RunFile:
 
     def missing(self) -> list[Episode]:
         """Return the planned episodes that are not there yet, in order."""
-        return self._episodes(
-            "SELECT episode FROM plan WHERE key NOT IN (SELECT key FROM episodes) ORDER BY position"
-        )
+        return self._episodes("SELECT episode FROM plan WHERE key NOT IN (SELECT key FROM episodes) ORDER BY position")
 
     def _episodes(self, query: str) -> list[Episode]:
         with _reading(self.path):
@@ -219,7 +217,19 @@ class RunFile:
         Raises:
             RunFileError: A stored ending is damaged.
         """
-        names = ("agent", "family", "domain", "motive", "risk", "split", "twin", "framing", "seed", "attempt", "seconds")
+        names = (
+            "agent",
+            "family",
+            "domain",
+            "motive",
+            "risk",
+            "split",
+            "twin",
+            "framing",
+            "seed",
+            "attempt",
+            "seconds",
+        )
         query = f"SELECT {', '.join(names)}, ending FROM episodes JOIN plan USING (key) ORDER BY position"
         with _reading(self.path):
             return [

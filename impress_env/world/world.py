@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -100,6 +100,7 @@ class World:
         "_deltas",
         "_digest",
         "_journal",
+        "_next_event",
         "_opened_at",
         "_tables",
         "actor",
@@ -125,6 +126,7 @@ class World:
         self._tables: dict[str, Table[Any]] = {}
         self._journal = Journal()
         self._opened_at: tuple[int, int] | None = None
+        self._next_event: tuple[int, tuple[str, Event] | None] = (-1, None)
 
     # ---- state
 
@@ -293,12 +295,13 @@ class World:
 
     def next_due(self, until: int) -> tuple[str, Event] | None:
         """Return the earliest event due at or before `until`, or None."""
-        table = self.typed("schedule", Event)
-        key = table.first()
-        if key is None:
-            return None
-        event = table[key]
-        return (key, event) if event.due <= until else None
+        version = self._journal.tables.get("schedule", 0)
+        if version != self._next_event[0]:
+            table = self.typed("schedule", Event)
+            key = table.first()
+            self._next_event = (version, None if key is None else (key, table[key]))
+        found = self._next_event[1]
+        return found if found is not None and found[1].due <= until else None
 
     def move_clock(self, to: int) -> None:
         """Set the clock forward and move the digest if the time changed.
@@ -306,7 +309,7 @@ class World:
         Raises:
             WorldError: The time lies in the past, or a transaction is open.
         """
-        if to < self.clock or self.in_transaction:
+        if to < self.clock or self._journal.undo is not None:
             raise WorldError("the clock moves forward, between transactions")
         if to != self.clock:
             self.clock = to
@@ -380,7 +383,7 @@ class World:
         """
         try:
             data = msgspec.json.decode(text, type=_Saved)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise WorldError(f"not a saved world: {error}") from None
         if data.format != FORMAT:
             raise WorldError(f"saved world has format {data.format}, this version reads {FORMAT}")
@@ -422,8 +425,8 @@ class Change(msgspec.Struct, frozen=True):
 
 class _Saved(msgspec.Struct):
     format: int
-    clock: int
-    digest: str
+    clock: Annotated[int, msgspec.Meta(ge=0)]
+    digest: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})+$")]
     notices: list[Notice]
     tables: dict[str, dict[str, Any]]
 
