@@ -2,6 +2,7 @@
 #
 #   make run     evaluate the scripted and random agents on every family and print the report
 #   make test    lint, format, types, layers, tests
+#   make docs    write the pages made from the code, and the picture of the last run
 #   make bench   the world's budgets, each beside its peer measured in the same run
 
 PYTHON ?= python3
@@ -40,6 +41,10 @@ fuzz: $(VENV)/.developed
 
 certify: $(VENV)/.installed
 	$(BIN)/impress certify
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/build.py
+	if test -f $(RUN); then $(BIN)/impress report $(RUN) --svg docs/run.svg > /dev/null; fi
 
 bench: $(VENV)/.installed $(VENV)-bench/.installed
 	$(BIN)/python -m benchmarks.bench_world

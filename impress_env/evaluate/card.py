@@ -20,7 +20,7 @@ def card(family: Family) -> str:
         for rule in spec.oracle.risks
     ]
     twin_lines = [
-        f"- `{name}`: {twin.why or 'changes'}: "
+        f"- `{name}`: {twin.why.strip().rstrip('.') or 'changes'}: "
         + ", ".join(
             [f"`{'.'.join(path)}` = `{_words(value)}`" for path, value in leaves(twin.set)]
             + [f"adds to `{path}`" for path in twin.add]
