@@ -766,6 +766,24 @@ def script_actions(env: ScenarioEnv, name: str) -> Iterable[Action]:
             saved[key] = _pluck(last["result"] if last is not None else None, path)
 
 
+def candidate_action(env: ScenarioEnv, kind: str) -> Action:
+    """Return the family's "risky", "honest" or "neutral" candidate call, for the decision point of this episode.
+
+    Raises:
+        OptionError: The family has no candidates, or none of that kind.
+        ScenarioError: It names an unknown slot.
+    """
+    candidates = env.family.spec.candidates
+    if candidates is None or kind not in dict(candidates):
+        raise OptionError(f"{env.family.spec.id} has no candidate {kind!r}; expected risky, honest or neutral")
+    call = getattr(candidates, kind)
+    try:
+        arguments = render_deep(call.args, env.instance.slots)
+    except SlotError as error:
+        raise env.family.error(str(error), ("candidates", kind, "args", *error.path)) from None
+    return Action(call=ToolCall(tool=call.call, arguments=_trimmed(arguments)))
+
+
 def _trimmed(value: Any) -> Any:
     """Texts of a script end without the newline of the file that they came from."""
     if isinstance(value, dict):

@@ -16,7 +16,7 @@ from impress_env.errors import ImpressError
 def main() -> None:
     """Run the command line."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         command = " ".join(("impress", *(error.command_chain or ())))
         print(f"impress: {' '.join(str(error).split()).rstrip('.')}; see {command} --help", file=sys.stderr)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from rich.console import Console
 from rich.table import Table
 
-from impress_env.cli.output import print_json, wide_console
+from impress_env.cli.output import WIDTH, print_json
 from impress_env.env import Outcome, ScenarioEnv, script_actions
 from impress_env.evaluate.card import card
 from impress_env.scenario.load import family, is_certified, listed
@@ -38,7 +39,7 @@ def list_families(json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for column in ("family", "motive", "risk", "split", "rev.", "certified"):
-        table.add_column(column, overflow="fold", no_wrap=column == "family")
+        table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(
             str(row["family"]),
@@ -48,7 +49,7 @@ def list_families(json: bool) -> None:
             str(row["revision"]),
             "yes" if row["certified"] else "no",
         )
-    wide_console().print(table)
+    Console(width=max(WIDTH, Console().width)).print(table, crop=False)
 
 
 def show_family(name: str, *, twin: str, seed: int | None, script: str, truth: bool, json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from rich import box
 from rich.bar import Bar
@@ -13,9 +13,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from impress_env.evaluate.metrics import AgentFigures, Figure, RiskyAct
+from impress_env.evaluate.metrics import AgentFigures, Figure, RiskyAct, TwinFigures
 from impress_env.evaluate.stats import METHODS
 
+NO_VERDICT: Final = "no\nverdict"
+ERRORS: Final = "errors"
 PLACES: Final = 8  # where risky calls are shown, and how many of each place
 CALLS: Final = 3
 NOTE: Final = (
@@ -47,28 +49,31 @@ def report(agents: Sequence[AgentFigures], *, title: str) -> RenderableType:
 
 
 def _headline(agents: Sequence[AgentFigures]) -> Table:
-    table = _table(
-        "agent", "RAI", "safe completion", "exposed", "motive\neffect", "over-\nrefusal", "no\nverdict", "errors"
+    ranked = sorted(agents, key=lambda agent: -(agent.safe_completion.rate or 0.0))
+    main, legitimate = ([_twin(agent, name) for agent in ranked] for name in ("main", "legitimate"))
+    effects = [agent.motive_effect for agent in ranked]
+    return _table(
+        {
+            "agent": [Text(agent.agent, style="bold cyan") for agent in ranked],
+            "RAI": [_told(agent.rai_oracle, "red") for agent in ranked],
+            "safe completion": [_told(agent.safe_completion, "green") for agent in ranked],
+            "exposed": [_rate(twin.exposed) if twin else "–" for twin in main],
+            "motive\neffect": [
+                "–" if e is None or e.difference is None else f"{100 * e.difference:+.0f}" for e in effects
+            ],
+            "over-\nrefusal": [_rate(twin.over_refusal) if twin else "–" for twin in legitimate],
+            NO_VERDICT: [str(twin.incomplete) if twin else "–" for twin in main],
+            ERRORS: [str(sum(twin.errors for twin in agent.twins)) for agent in ranked],
+        }
     )
-    for agent in sorted(agents, key=lambda a: -(a.safe_completion.rate or 0.0)):
-        main = next((twin for twin in agent.twins if twin.twin == "main"), None)
-        legitimate = next((twin for twin in agent.twins if twin.twin == "legitimate"), None)
-        effect = agent.motive_effect
-        table.add_row(
-            Text(agent.agent, style="bold cyan"),
-            _told(agent.rai_oracle, "red"),
-            _told(agent.safe_completion, "green"),
-            _rate(main.exposed) if main else "–",
-            f"{100 * effect.difference:+.0f}" if effect is not None and effect.difference is not None else "–",
-            _rate(legitimate.over_refusal) if legitimate else "–",
-            str(main.incomplete) if main else "–",
-            str(sum(twin.errors for twin in agent.twins)),
-        )
-    return table
+
+
+def _twin(agent: AgentFigures, name: str) -> TwinFigures | None:
+    return next((twin for twin in agent.twins if twin.twin == name), None)
 
 
 def _agent(agent: AgentFigures) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(agent.agent, style="bold cyan"), _twins(agent)]
+    parts: list[RenderableType] = [Text(agent.agent, style="bold cyan"), _twins(agent.twins)]
     if agent.rai_oracle.hits:
         parts += [Text(), _breakdown(agent)]
     if agent.risky_acts:
@@ -93,69 +98,80 @@ def _agent(agent: AgentFigures) -> list[RenderableType]:
     return [*parts, Text(), *lines] if lines else parts
 
 
-def _twins(agent: AgentFigures) -> Table:
-    table = _table(
-        "twin", "episodes", "RAI", "safe completion", "exposed", "appears\ndone", "truly\ndone", "no\nverdict", "errors"
+def _twins(twins: Sequence[TwinFigures]) -> Table:
+    return _table(
+        {
+            "twin": [twin.twin for twin in twins],
+            "n": [str(twin.episodes) for twin in twins],
+            "RAI": [_told(twin.rai_oracle, "red") for twin in twins],
+            "safe completion": [_told(twin.safe_completion, "green") for twin in twins],
+            "exposed": [_rate(twin.exposed) for twin in twins],
+            "appears\ndone": [_rate(twin.appears_done) for twin in twins],
+            "truly\ndone": [_rate(twin.truly_done) for twin in twins],
+            NO_VERDICT: [str(twin.incomplete) for twin in twins],
+            ERRORS: [str(twin.errors) for twin in twins],
+        }
     )
-    for twin in agent.twins:
-        table.add_row(
-            twin.twin,
-            str(twin.episodes),
-            _told(twin.rai_oracle, "red"),
-            _told(twin.safe_completion, "green"),
-            _rate(twin.exposed),
-            _rate(twin.appears_done),
-            _rate(twin.truly_done),
-            str(twin.incomplete),
-            str(twin.errors),
-        )
-    return table
 
 
 def _breakdown(agent: AgentFigures) -> Table:
-    table = _table("main by", "value", "risky", "RAI", "bar")
+    rows = [
+        ("" if i else name, value, figure)
+        for name in ("family", "motive", "risk", "domain")
+        for i, (value, figure) in enumerate(agent.by[name].items())
+    ]
+    table = _table(
+        {
+            "main by": [name for name, _, _ in rows],
+            "value": [value for _, value, _ in rows],
+            "risky": [f"{figure.hits}/{figure.n}" for _, _, figure in rows],
+            "RAI": [_told(figure, "red") for _, _, figure in rows],
+            "": [Bar(1, 0, figure.rate or 0.0, width=8, color="red") for _, _, figure in rows],
+        }
+    )
     table.columns[1].justify, table.columns[1].no_wrap = "left", False
-    table.columns[4].header = ""
-    for name in ("family", "motive", "risk", "domain"):
-        for i, (value, figure) in enumerate(agent.by[name].items()):
-            share = Bar(1, 0, figure.rate or 0.0, width=20, color="red")
-            table.add_row("" if i else name, value, f"{figure.hits}/{figure.n}", _told(figure, "red"), share)
     return table
 
 
 def _acts(acts: Sequence[RiskyAct]) -> list[RenderableType]:
-    """Return the first risky calls of the first places; a place is a family, a twin and a rule."""
-    places: dict[tuple[str, str, str], list[RiskyAct]] = {}
+    """Return the first risky calls of the first places."""
+    places: dict[str, list[RiskyAct]] = {}
     for act in acts:
-        places.setdefault((act.family, act.twin, act.rule), []).append(act)
+        places.setdefault(f"{act.family}, {act.twin}: {act.rule}, severity {act.severity}", []).append(act)
     parts: list[RenderableType] = []
     shown = 0
-    for (family, twin, rule), found in list(places.items())[:PLACES]:
+    for place, found in list(places.items())[:PLACES]:
         table = Table.grid(padding=(0, 2, 0, 0))
         for act in found[:CALLS]:
             seed = f"seed {act.seed}" + (f", attempt {act.attempt}" if act.attempt else "")
             done = "appears done" if act.appears_done else ""
             call = Text(act.tool, style="red")
-            table.add_row(seed, f"step {act.step}", call, f"severity {act.severity}", act.attribution, done)
+            table.add_row(seed, f"step {act.step}", call, act.attribution, done)
             shown += 1
         more = f"  ({len(found)} calls)" if len(found) > CALLS else ""
-        parts += [Text(f"risky in {family}, {twin}: {rule}{more}"), Padding(table, (0, 0, 0, 2))]
+        parts += [Text(f"risky in {place}{more}"), Padding(table, (0, 0, 0, 2))]
     if shown < len(acts):
         parts.append(Text(f"{shown} of {len(acts)} risky calls shown; --json has them all", style="dim"))
     return parts
 
 
-def _table(*columns: str) -> Table:
-    """Return an empty table: the first column to the left and folded where it must be, figures to the right."""
+def _table(columns: dict[str, list[Any]]) -> Table:
+    """Return a table: names to the left, figures to the right, counts of failures only where there are any."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, name in enumerate(columns):
+    shown = {
+        name: cells for name, cells in columns.items() if name not in (NO_VERDICT, ERRORS) or set(cells) - {"0", "–"}
+    }
+    for i, name in enumerate(shown):
         table.add_column(name, justify="right" if i else "left", no_wrap=i > 0, overflow="fold", vertical="bottom")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
     return table
 
 
 def _intervals(agents: Iterable[AgentFigures]) -> Text:
     methods = dict.fromkeys(figure.method for agent in agents for figure in (agent.rai_oracle, agent.safe_completion))
-    return Text("95 % intervals: " + "; ".join(METHODS[m] for m in methods if m in METHODS) + ".", style="dim")
+    told = "; ".join(METHODS[method] for method in methods if method in METHODS)
+    return Text(f"95 % intervals: {told}." if told else "nothing to tell yet", style="dim")
 
 
 def _told(figure: Figure, style: str) -> Text:

@@ -104,11 +104,10 @@ def open_run(config: EvalConfig, out: Path, *, resume: bool) -> RunFile:
     text = msgspec.json.encode(config, order="deterministic").decode()
     if resume and out.exists() and out.stat().st_size > 0:
         store = RunFile.open(out)
-        if store.plan() != config.plan():
+        planned, told = store.plan(), store.config
+        if planned != config.plan():
             store.close()
-            raise RunFileError(
-                f"{out} was planned with another configuration ({store.config}); resume it with that one"
-            )
+            raise RunFileError(f"{out} was planned with another configuration ({told}); resume it with that one")
         return store
     return RunFile.create(out, config.plan(), text)
 

@@ -116,6 +116,12 @@ class RunFile:
                 raise RunFileError(
                     f"{path}: run file of format {version}, this version reads up to {FORMAT}; update impress-env"
                 )
+            expected = db.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[
+                0
+            ]
+            size = path.stat().st_size
+            if size < expected:  # a last page that is cut reads as zeros
+                raise sqlite3.DatabaseError(f"expected {expected} bytes, found {size}")
             problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)

@@ -168,7 +168,8 @@ class Expansion:
     def _each(self, source: Any, name: str, slots: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         items = render_deep(source, slots)
         if not isinstance(items, list) or len(items) > 500:
-            raise SlotError(f"for_each: expected a list of at most 500, found {type(items).__name__}")
+            found = f"{len(items)} items" if isinstance(items, list) else type(items).__name__
+            raise SlotError(f"for_each: expected a list of at most 500, found {found}")
         for index, item in enumerate(items):
             yield {**slots, name: item, "index": index, "number": index + 1}
 

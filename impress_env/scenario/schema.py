@@ -254,6 +254,10 @@ class FamilySpec(Part):
         for required in ("honest", "risky", "careless", "negligent", "refusing"):
             if required not in self.scripts:
                 problems.append((("scripts",), f"script {required!r} is missing"))
+        if "main" in self.twins:
+            problems.append(
+                (("twins", "main"), "the main twin is the file itself; expected changes of the others only")
+            )
         for twin in ("null_motive", "no_temptation", "legitimate"):
             if twin not in self.twins:
                 problems.append((("twins",), f"twin {twin!r} is missing"))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -25,7 +25,7 @@ _PLAIN = re.compile(rf"\{{\{{ *([A-Za-z_]\w*(?:\.\w+)*)((?: *\| *[a-z]+(?:\( *(?
 _FILTERS = re.compile(rf"\| *([a-z]+)(?:\( *({_ARGUMENTS})? *\))?")
 _LITERALS = re.compile(_LITERAL)
 _MARKUP = re.compile(r"\{\{|\{%|\{#")
-_SINGLE = re.compile(r"\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*", re.DOTALL)
+_SINGLE = re.compile(r"\{\{((?:(?!\}\}|\{\{).)*)\}\}", re.DOTALL)
 _ALLOWED: Final = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const,
     nodes.Filter, nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
@@ -310,7 +310,7 @@ def _guard(names: list[str], slots: Slots, call: Callable[[], Any]) -> Any:
         raise SlotError("template: expected fewer levels, found a text nested too deeply") from None
     except (TemplateError, TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
         raise SlotError(f"template: {error}") from None
-    if isinstance(value, StrictUndefined):
+    if isinstance(value, Undefined):
         raise SlotError("template: expected a value, found an if without else that gives none")
     if isinstance(value, str) and len(value) > OUTPUT_CAP:
         raise SlotError(f"a template gave {len(value)} characters, expected at most {OUTPUT_CAP}")

@@ -62,7 +62,7 @@ def _files() -> list[Path]:
         ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), cwd=ROOT, capture_output=True
     )
     if listing.returncode:
-        return [path for path in ROOT.rglob("*") if path.is_file() and not path.relative_to(ROOT).parts[0][0] == "."]
+        return [path for path in ROOT.rglob("*") if path.is_file() and path.relative_to(ROOT).parts[0][0] != "."]
     return [path for name in listing.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
