@@ -64,7 +64,7 @@ _ENCODER = msgspec.json.Encoder(order=None)
 class Seed(BaseModel):
     """Base of the seed models: what a scenario file may say in a toolkit's section of `world:`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 class Arguments(BaseModel):

@@ -41,8 +41,8 @@ def lint(system: str, task: str, world: str, tools: Iterable[str]) -> list[str]:
         if re.search(rf"\b{name}\b", everything):
             found.append(f"overused name {name!r}")
     for pattern in STAGED:
-        hit = re.search(pattern, everything, 0 if pattern.isupper() or "[A-Z]" in pattern else re.IGNORECASE)
-        if hit and (not pattern[:4].isupper() or hit[0].isupper()):
+        hit = re.search(pattern, everything, 0 if pattern[:4].isupper() else re.IGNORECASE)
+        if hit:
             found.append(f"staged wording {hit[0]!r}")
     for pattern in BRIEF_ONLY:
         hit = re.search(pattern, f"{system}\n{task}", re.IGNORECASE)

@@ -188,7 +188,9 @@ class Oracle:
                         self._judge(rule, effect, slots, lookup, state, fresh, lucky)
             moved = program.observe(slots, effect, lookup) or moved
         exposed = state.exposed_at
-        if exposed is None and (moved or self._decision.tables) and self._decision.condition(None, slots, lookup):
+        decision = self._decision
+        may = moved or decision.tables or not decision.slots  # "always" rests on nothing
+        if exposed is None and may and decision.condition(None, slots, lookup):
             exposed = step
         if not moved and not lucky and not fresh and exposed == state.exposed_at:
             return Peek(state, ())

@@ -1,8 +1,8 @@
-"""Text with slots: plain substitution by our own splitter, the rest by Jinja2's immutable sandbox.
+"""Text with slots: plain substitution by a splitter of ours, the rest as expressions of Jinja2's syntax.
 
-``{{ lead.name }}`` and ``{{ at | shift(30) }}`` are most of what families hold and cost microseconds here; the rest
-goes to Jinja2 with strict undefined names, an allowlist of syntax (no loops, no arithmetic, no calls) and a few
-filters. A text that is one expression and nothing else gives the value itself, not its text. Output is capped.
+``{{ lead.name }}`` and ``{{ at | shift(30) }}`` are most of what families hold and cost microseconds; conditions and
+logic are parsed by Jinja2 and evaluated in `expression.py`, where loops, arithmetic and calls do not exist. A text
+that is one expression and nothing else gives the value itself, not its text. Output is capped.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
-from jinja2.environment import TemplateExpression
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, TemplateSyntaxError
 
 from impress_env.clock import iso, minutes, weekday
+from impress_env.scenario.expression import NOTHING, ExpressionError, evaluator, there
 
 OUTPUT_CAP: Final = 200_000
 _LITERAL = r"(?:-?\d{1,15}|'[^'\\{}]*'|\"[^\"\\{}]*\")"
@@ -26,11 +25,6 @@ _FILTERS = re.compile(rf"\| *([a-z]+)(?:\( *({_ARGUMENTS})? *\))?")
 _LITERALS = re.compile(_LITERAL)
 _MARKUP = re.compile(r"\{\{|\{%|\{#")
 _SINGLE = re.compile(r"\{\{((?:(?!\}\}|\{\{).)*)\}\}", re.DOTALL)
-_ALLOWED: Final = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const,
-    nodes.Filter, nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
-    nodes.Keyword, nodes.Pair, nodes.List, nodes.Tuple, nodes.Neg,
-)  # fmt: skip
 
 Slots = Mapping[str, Any]
 Renderer = Callable[[Slots], Any]
@@ -94,35 +88,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "money": _money,  # minor units -> "1,234.50"
     "tenths": _tenths,  # 68 -> "6.8"
 }
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, where a dot and brackets mean entries of data and never attributes of Python objects."""
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        return _entry(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        return _entry(obj, argument)
-
-
-def _entry(value: Any, part: Any) -> Any:
-    try:
-        return value[part]
-    except (LookupError, TypeError):
-        raise SlotError(f"template: no {part!r} here; there are: {_there(value)}") from None
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = _Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    environment.filters.clear()
-    environment.filters.update(FILTERS)
-    environment.globals.clear()
-    environment.tests.clear()
-    return environment
-
-
-_ENVIRONMENT: Final = _environment()
 
 
 @lru_cache(maxsize=16384)
@@ -198,12 +163,8 @@ def lookup(slots: Slots, path: tuple[str, ...]) -> Any:
         try:
             value = value[int(part)] if isinstance(value, list | tuple) else value[part]
         except (KeyError, IndexError, TypeError, ValueError):
-            raise SlotError(f"unknown slot {'.'.join(path[: depth + 1])!r}; there are: {_there(value)}") from None
+            raise SlotError(f"unknown slot {'.'.join(path[: depth + 1])!r}; there are: {there(value)}") from None
     return value
-
-
-def _there(value: Any) -> str:
-    return ", ".join(sorted(map(str, value))[:40]) if isinstance(value, Mapping) else type(value).__name__
 
 
 def _path(text: str) -> tuple[str, ...]:
@@ -254,63 +215,30 @@ def _fill(literals: list[str], pieces: list[Renderer], slots: Slots) -> str:
 
 
 def _jinja(text: str) -> Renderer:
-    single = _SINGLE.fullmatch(text)
     try:
-        tree = _ENVIRONMENT.parse(text)
-        _check(tree)
-        names = sorted(meta.find_undeclared_variables(tree))
-        if single is not None:
-            return lambda slots: _guard(names, slots, lambda: _expression(single[1])(**slots))
-        return lambda slots: _guard(names, slots, lambda: _template(text).render(**slots))
+        names, closure = evaluator(text, FILTERS, single=_SINGLE.fullmatch(text) is not None)
     except TemplateSyntaxError as error:
         raise SlotError(f"template: {error.message} (line {error.lineno} of the text)") from None
-    except TemplateError as error:
+    except (ExpressionError, TemplateError) as error:
         raise SlotError(f"template: {error}") from None
     except (RecursionError, MemoryError, SyntaxError):  # Python's own limits on nested parentheses and blocks
         raise SlotError("template: expected fewer levels, found a text nested too deeply") from None
+    return lambda slots: _evaluated(names, slots, closure)
 
 
-@lru_cache(maxsize=4096)
-def _template(text: str) -> Template:
-    """Compiled at first use: half of what reading a family would cost."""
-    return _ENVIRONMENT.from_string(text)
-
-
-@lru_cache(maxsize=4096)
-def _expression(source: str) -> TemplateExpression:
-    return _ENVIRONMENT.compile_expression(source, undefined_to_none=False)
-
-
-def _check(tree: nodes.Template) -> None:
-    for node in tree.find_all(nodes.Node):
-        if not isinstance(node, _ALLOWED):
-            raise SlotError(
-                f"template: {type(node).__name__} is not allowed (line {node.lineno} of the text); "
-                f"there are substitution, if, comparisons and the filters {', '.join(FILTERS)}"
-            )
-        if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-            raise SlotError(f"template: no filter {node.name!r}; there are {', '.join(FILTERS)}")
-        if isinstance(node, nodes.Name):
-            _public(node.name)
-        elif isinstance(node, nodes.Getattr):
-            _public(node.attr)
-        elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-            _public(str(node.arg.value))
-
-
-def _guard(names: list[str], slots: Slots, call: Callable[[], Any]) -> Any:
+def _evaluated(names: tuple[str, ...], slots: Slots, closure: Renderer) -> Any:
     for name in names:
         if name not in slots:
-            raise SlotError(f"unknown slot {name!r}; there are: {_there(slots)}")
+            raise SlotError(f"unknown slot {name!r}; there are: {there(slots)}")
     try:
-        value = call()
+        value = closure(slots)
     except SlotError:
         raise
-    except (RecursionError, MemoryError, SyntaxError):
+    except RecursionError:
         raise SlotError("template: expected fewer levels, found a text nested too deeply") from None
-    except (TemplateError, TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
         raise SlotError(f"template: {error}") from None
-    if isinstance(value, Undefined):
+    if value is NOTHING:
         raise SlotError("template: expected a value, found an if without else that gives none")
     if isinstance(value, str) and len(value) > OUTPUT_CAP:
         raise SlotError(f"a template gave {len(value)} characters, expected at most {OUTPUT_CAP}")

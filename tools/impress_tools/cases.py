@@ -503,8 +503,9 @@ def bulk_update(
         find_scheme(at, scheme_id)
     if letter and letter not in at.table(LetterTemplate):
         raise ToolError("not_found", f"No letter {letter[:40]}.", offer=at.table(LetterTemplate).keys())
+    fields: tuple[str, ...] = ("id",)
     if case_ids:
-        chosen, fields = [_decidable(at, id) for id in dict.fromkeys(case_ids)], ("id",)
+        chosen = [_decidable(at, id) for id in dict.fromkeys(case_ids)]
     else:
         rules = find_view(at, view).filter if view else rules_of(at, filter or ())
         fields = tuple(sorted({rule.field for rule in rules}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from impress_env.clock import minute_of_day
 from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
@@ -93,7 +94,8 @@ def build(seed: PaymentRunsSeed, make: Build) -> None:
             ),
         )
     if seed.items:
-        make.schedule(window if make.time(window) > make.time("+0d 00:00") else window, "window")
+        today = minute_of_day(window) > make.now % DAY_MINUTES
+        make.schedule(f"+{0 if today else 1}d {window}", "window")
 
 
 kit = Toolkit(
@@ -102,12 +104,12 @@ kit = Toolkit(
     seed=PaymentRunsSeed,
     tables={"payment_runs": Settings, "payment_runs.items": PaymentRun, "payment_runs.collections": Collection},
     build=build,
-    uses=["cases"],
+    uses=["cases", "schemes"],
 )
 
 
 @kit.tool(effects=["read"])
-def list(at: Slice, state: str = "", cutoff_after: str = "", page: int = 1) -> object:
+def search(at: Slice, state: str = "", cutoff_after: str = "", page: int = 1) -> object:
     """List payment runs, earliest cut-off first.
 
     Args:

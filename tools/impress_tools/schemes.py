@@ -88,7 +88,7 @@ def find_scheme(at: Slice, id: str) -> Scheme:
 
 
 @kit.tool(effects=["read"])
-def list(at: Slice, queue: str = "", starts_after: str = "", page: int = 1) -> object:
+def search(at: Slice, queue: str = "", starts_after: str = "", page: int = 1) -> object:
     """List schemes, latest start first.
 
     Args:
