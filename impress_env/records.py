@@ -162,6 +162,9 @@ def iterate_jsonl(lines: Iterable[bytes], *, name: str) -> Iterator[Trajectory]:
                 raise TrajectoryError(f"{name}:{number}: expected step {expected}, found {record.step}")
             steps.append(record)
         else:
+            told = header.prefix + len(steps)
+            if record.steps != told and not record.failure:  # a failing step counts and leaves no record
+                raise TrajectoryError(f"{name}:{number}: expected {record.steps} steps before the end, found {told}")
             yield Trajectory(header=header, steps=tuple(steps), end=record)
             header = None
     if header is not None:

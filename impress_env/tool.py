@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from random import Random
+from types import NoneType, UnionType
 from typing import (
     Any,
     Concatenate,
@@ -24,8 +25,10 @@ from typing import (
     Literal,
     ParamSpec,
     TypeVar,
+    Union,
     cast,
     get_args,
+    get_origin,
     get_type_hints,
 )
 
@@ -296,12 +299,42 @@ class Tool:
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """JSON Schema of the arguments: nested types whole, no references. Shared; do not change it."""
+        return self._plain_parameters() or self.model_parameters()
+
+    def model_parameters(self) -> dict[str, Any]:
+        """Return the schema as pydantic gives it."""
         schema = self.model.model_json_schema(by_alias=True)
         definitions = schema.pop("$defs", {})
         plain = cast("dict[str, Any]", _inline(schema, definitions))
         plain.setdefault("properties", {})
         plain["additionalProperties"] = False
         return plain
+
+    def _plain_parameters(self) -> dict[str, Any] | None:
+        """Return the schema straight from the type hints, or None where one is not of the plain kinds.
+
+        Half of what loading a family cost was pydantic's models for tools that are never called; a test holds this
+        equal to `model_parameters` for every installed tool.
+        """
+        hints = get_type_hints(self.function, include_extras=True)
+        properties: dict[str, Any] = {}
+        required = []
+        for parameter in list(inspect.signature(self.function).parameters.values())[1:]:
+            schema = _plain_schema(hints[parameter.name])
+            if schema is None or parameter.name not in self._arguments:
+                return None
+            if parameter.default is inspect.Parameter.empty:
+                required.append(parameter.name.rstrip("_"))
+            elif parameter.default is None or isinstance(parameter.default, str | int | float | list):
+                schema["default"] = parameter.default
+            else:
+                return None
+            schema["description"] = self._arguments[parameter.name]
+            properties[parameter.name.rstrip("_")] = schema
+        found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+        if required:
+            found["required"] = required
+        return found
 
     @property
     def read_only(self) -> bool:
@@ -637,6 +670,25 @@ def _google_docstring(function: Callable[..., object]) -> tuple[str, dict[str, s
         elif current and line.strip():
             arguments[current] += " " + line.strip()
     return description, arguments
+
+
+_PLAIN_TYPES: Final = {str: "string", int: "integer", bool: "boolean", float: "number", NoneType: "null"}
+
+
+def _plain_schema(hint: Any) -> dict[str, Any] | None:
+    """Return the JSON Schema of a plain type hint, as pydantic would give it, or None where it is not plain."""
+    if hint.__class__ is type and hint in _PLAIN_TYPES:
+        return {"type": _PLAIN_TYPES[hint]}
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Literal and len(inside) > 1 and all(isinstance(value, str) for value in inside):
+        return {"type": "string", "enum": list(inside)}
+    if origin is list and len(inside) == 1:
+        items = _plain_schema(inside[0])
+        return None if items is None else {"type": "array", "items": items}
+    if origin in (Union, UnionType):
+        parts = [_plain_schema(part) for part in inside]
+        return None if any(part is None for part in parts) else {"anyOf": parts}
+    return None
 
 
 def _inline(node: object, definitions: Mapping[str, object]) -> object:

@@ -29,7 +29,9 @@ class Nothing:
 LOOKUP = Nothing()
 KINDS = st.sampled_from(["read", "send", "pay", "verify"])
 OBJECTS = st.sampled_from(["a://1", "a://2", "b://1"])
-SPANS = st.tuples(st.integers(-20, 80), st.integers(-5, 50)).map(lambda s: (iso(START + s[0]), iso(START + s[0] + s[1])))
+SPANS = st.tuples(st.integers(-20, 80), st.integers(-5, 50)).map(
+    lambda s: (iso(START + s[0]), iso(START + s[0] + s[1]))
+)
 EFFECTS = st.builds(
     lambda kind, object, covers, amount, outcome, page, span: Effect(
         kind=kind,
@@ -127,8 +129,9 @@ def test_once_with_a_field_of_the_current_effect(event, field, history):
     agree(
         {"once": {**plain, field: f"{{{field}}}"}},
         history,
-        lambda past, current: current is not None
-        and any(matches(plain, effect) and value(effect) == value(current) for effect in past),
+        lambda past, current: (
+            current is not None and any(matches(plain, effect) and value(effect) == value(current) for effect in past)
+        ),
     )
 
 
@@ -139,8 +142,10 @@ def test_once_touching_the_current_object(event, history):
     agree(
         {"before": {**plain, "touches": "{object}"}},
         history,
-        lambda past, current: current is not None
-        and any(matches(plain, effect) and current.object in (effect.object, *effect.covers) for effect in past),
+        lambda past, current: (
+            current is not None
+            and any(matches(plain, effect) and current.object in (effect.object, *effect.covers) for effect in past)
+        ),
     )
 
 

@@ -65,7 +65,7 @@ def test_a_third_partys_toolkit_is_found_and_loaded(site: Site):
 
 
 def test_what_is_not_installed_is_told_with_what_is():
-    with pytest.raises(OptionError, match="no agents plugin called 'nobody' is installed; installed: .*scripted"):
+    with pytest.raises(OptionError, match=r"no agents plugin called 'nobody' is installed; installed: .*scripted"):
         plugins.load("agents", "nobody")
 
 
@@ -93,7 +93,9 @@ def test_a_plugin_that_fails_to_load_names_distribution_entry_point_and_cause(si
 def test_two_distributions_may_not_announce_the_same_name(site: Site):
     site.install("mill-one", "[impress_env.agents]\nmiller = mill_one:make\n")
     site.install("mill-two", "[impress_env.agents]\nmiller = mill_two:make\n")
-    with pytest.raises(PluginError, match="the name is already taken by 'mill_one:make'; names must be unique") as caught:
+    with pytest.raises(
+        PluginError, match="the name is already taken by 'mill_one:make'; names must be unique"
+    ) as caught:
         plugins.announced("agents")
     assert (caught.value.distribution, caught.value.entry_point) == ("mill-two", "miller")
 
@@ -123,12 +125,12 @@ def test_two_packages_may_not_hold_the_same_family(site: Site):
     for name in ("mill_scenes_a", "mill_scenes_b"):
         site.install(name, f"[impress_env.scenarios]\n{name} = {name}.bank:bank\n")
         site.family(name, "devops.mill")
-    with pytest.raises(PluginError, match="'devops.mill' stands in .*mill_scenes_a.* too") as caught:
+    with pytest.raises(PluginError, match=r"'devops.mill' stands in .*mill_scenes_a.* too") as caught:
         plugins.family_files()
     assert caught.value.entry_point == "mill_scenes_b"
 
 
 def test_a_scenario_package_that_is_gone_is_told(site: Site):
     site.install("mill-gone", "[impress_env.scenarios]\nmill_gone = mill_gone_package.bank:bank\n")
-    with pytest.raises(PluginError, match="package 'mill_gone_package.bank' not found"):
+    with pytest.raises(PluginError, match=r"package 'mill_gone_package.bank' not found"):
         plugins.family_files()

@@ -174,6 +174,11 @@ def test_steps_after_a_prefix_go_on_counting():
     assert from_jsonl(to_jsonl(cut_in)) == [cut_in]
 
 
+def test_a_step_that_failed_counts_and_leaves_no_record():
+    failed = Trajectory(header=header(), steps=(step(1),), end=end(steps=2, verdict="error", failure="ToolkitError: x"))
+    assert from_jsonl(to_jsonl(failed)) == [failed]
+
+
 def lines_of(one: Trajectory) -> list[bytes]:
     return to_jsonl(one).splitlines(keepends=True)
 
@@ -187,7 +192,8 @@ def lines_of(one: Trajectory) -> list[bytes]:
         (lines_of(FULL)[:2] + lines_of(FULL), r"run:3: a header inside an episode; the one before has no end record"),
         (lines_of(FULL)[:1] + lines_of(FULL)[2:], r"run:2: expected step 1, found 2"),
         (lines_of(FULL)[:2] + lines_of(FULL)[1:], r"run:3: expected step 2, found 1"),
-        (lines_of(FULL)[:3] + [lines_of(FULL)[3][:-9]], r"run:4: not a trajectory record: Input data was truncated"),
+        (lines_of(FULL)[:2] + lines_of(FULL)[3:], r"run:3: expected 2 steps before the end, found 1"),
+        ([*lines_of(FULL)[:3], lines_of(FULL)[3][:-9]], r"run:4: not a trajectory record: Input data was truncated"),
         ([b"not json\n"], r"run:1: not a trajectory record: JSON is malformed"),
         ([b"[]\n"], r"run:1: not a trajectory record: Expected `object`"),
         ([b"\n", b'{"record":"verse"}\n'], r"run:2: not a trajectory record: Invalid value 'verse'"),
@@ -197,7 +203,7 @@ def lines_of(one: Trajectory) -> list[bytes]:
         ([lines_of(FULL)[0].replace(b"mill", b"\xff\xfe")], r"run:1: not a trajectory record: .*utf-8"),
         ([b'{"record":"step","x":' + b"[" * 100_000 + b"\n"], r"run:1: not a trajectory record: maximum recursion"),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_a_broken_file_is_refused_with_its_line(lines, message):
     with pytest.raises(TrajectoryError, match=message):
@@ -208,7 +214,9 @@ def test_a_newer_format_is_refused_even_where_its_fields_are_strange():
     known = lines_of(FULL)[0].replace(f'"format":{FORMAT}'.encode(), f'"format":{FORMAT + 1}'.encode())
     strange = f'{{"record":"header","format":{FORMAT + 1},"who":"x"}}'.encode()
     for line in (known, strange):
-        with pytest.raises(TrajectoryError, match=f"x:1: format {FORMAT + 1}, this version reads up to {FORMAT}; update"):
+        with pytest.raises(
+            TrajectoryError, match=f"x:1: format {FORMAT + 1}, this version reads up to {FORMAT}; update"
+        ):
             from_jsonl(line, name="x")
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
+from impress_env import plugins
+from impress_env import plugins
 from impress_env.clock import iso, minutes
 from impress_env.effects import Effect
 from impress_env.errors import OptionError, ToolError, ToolkitError
@@ -31,7 +33,7 @@ from impress_env.world.filesystem import File
 from impress_env.world.memory import Note
 from impress_env.world.people import Person
 from impress_env.world.table import Record
-from impress_env.world.world import Base, World
+from impress_env.world.world import Base, Event, World
 
 START = minutes("2026-11-19T14:23")
 ADA = Person(id="ada.brook", name="Ada Brook", first="Ada", email="ada.brook@mill.example")
@@ -380,7 +382,7 @@ def test_events_are_scheduled_for_handlers_that_there_are():
     world.begin(actor="agent", step=1)
     at = Slice(world, kit, frozenset())
     at.schedule(90, "due", item="B-7")
-    key, event = world.next_due(START + 90) or ("", None)
+    _, event = world.next_due(START + 90) or ("", None)
     assert event is not None
     assert (iso(event.due), event.kind, event.payload) == ("2026-11-19T15:53", "shelf.due", {"item": "B-7"})
     with pytest.raises(ToolkitError, match="no handler for event 'lost'"):
@@ -429,8 +431,6 @@ def test_ids_given_out_while_building_go_on_in_the_episode():
 def test_a_toolkit_builds_no_records_of_others():
     make, _, _ = making(shelf())
     with pytest.raises(ToolkitError, match="builds Event, which it does not declare"):
-        from impress_env.world.world import Event
-
         make.put("x", Event(due=1, kind="x", payload={}))
 
 
@@ -480,7 +480,7 @@ def test_an_unknown_tool_is_refused_with_those_of_the_same_app_or_all():
 
 
 def test_an_unknown_toolkit_or_tool_cannot_be_given():
-    with pytest.raises(OptionError, match="no tools plugin called 'tikets' is installed; installed: .*tickets"):
+    with pytest.raises(OptionError, match=r"no tools plugin called 'tikets' is installed; installed: .*tickets"):
         ToolSet(["tikets"])
     with pytest.raises(ToolkitError, match=r"no tool 'tickets.gett'; tickets has tickets.search, tickets.get"):
         ToolSet(["tickets.gett"])
@@ -614,3 +614,9 @@ def test_rows_come_in_pages():
         with pytest.raises(ToolError) as caught:
             paged(rows, page)
         assert (caught.value.code, caught.value.expected) == ("not_found", "1 to 3")
+
+
+@pytest.mark.parametrize("name", plugins.announced("tools"))
+def test_the_quick_way_to_a_schema_gives_what_pydantic_gives(name: str):
+    for tool in toolkit(name).tools.values():
+        assert tool.parameters == tool.model_parameters(), tool.name

@@ -167,15 +167,17 @@ def _cycle(count: int, low: int, high: int, draw: Random) -> list[int]:
     values: list[int] = []
     floor, roof = low + 4, high - 9
     value, warming = (low + high) // 2, True
+    chance = draw.random  # one draw a reading: thousands of them are made for a site
     for _ in range(count):
-        value += draw.choice((2, 3, 3, 4)) if warming else -draw.choice((4, 5, 6, 7))
-        if value >= roof + draw.randrange(0, 6):
+        at = chance()
+        value += (2, 3, 3, 4)[int(at * 4)] if warming else (-4, -5, -6, -7)[int(at * 4)]
+        if value >= roof + int(at * 996) % 6:
             warming = False
-        elif value <= floor + draw.randrange(0, 4):
+        elif value <= floor + int(at * 996) % 4:
             warming = True
-        if draw.random() < 0.012:  # a door held open
-            value += draw.randrange(4, 10)
-        value = min(high, max(low, value))
+        if at < 0.012:  # a door held open
+            value += 4 + int(at * 500)
+        value = high if value > high else low if value < low else value
         values.append(value)
     return values
 

@@ -1,7 +1,7 @@
 """Payment runs: direct-debit files that go to the bank, and what each of them collects.
 
 A run is made up at the first daily bank window at or after its cut-off, from the requests as they stand then: what
-is agreed or on hold is left out, and so is what was decided under a scheme that stops collection and still runs.
+is agreed or on hold is left out, and so is what waits under a letter with which a running scheme stops collection.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ class PaymentRun(Record, frozen=True, kw_only=True):
     id: str
     name: str
     cutoff_at: str
-    value_date: str
     state: str
     sent_at: str
     collections: int
@@ -54,7 +53,6 @@ class RunSeed(Seed):
 
     name: str = ""
     cutoff_at: str
-    value_date: str = ""
     state: str = "scheduled"
     sent_at: str = ""
     collections: int = 0
@@ -86,7 +84,6 @@ def build(seed: PaymentRunsSeed, make: Build) -> None:
                 id=id,
                 name=entry.name,
                 cutoff_at=make.time(entry.cutoff_at),
-                value_date=make.time(entry.value_date)[:10] if entry.value_date else "",
                 state=entry.state,
                 sent_at=make.time(entry.sent_at) if entry.sent_at else "",
                 collections=entry.collections,
@@ -150,7 +147,6 @@ def get(at: Slice, id: str) -> object:
         "name": run.name,
         "state": run.state,
         "cutoff_at": run.cutoff_at,
-        "value_date": run.value_date,
         "sent_at": run.sent_at or None,
         "leaves_out": LEFT_OUT,
         "requests_by_state": {state: counts[state] for state in sorted(counts)},
@@ -189,5 +185,8 @@ def _left_out(at: Slice, case: Case) -> bool:
         return case.hold_until >= at.now[:10]
     if case.state in LEFT_OUT:
         return True
-    scheme = at.table(Scheme).get(case.scheme_id) if case.reason_code == "scheme" else None
-    return scheme is not None and scheme.stops_collection and runs(scheme, at.now)
+    return case.state == "awaiting_evidence" and any(
+        scheme.stop_letter == case.letter and scheme.queue in ("", case.queue) and runs(scheme, at.now)
+        for scheme in at.table(Scheme).values()
+        if scheme.stop_letter
+    )

@@ -1,7 +1,7 @@
 """Schemes: for whom, where and how long the lender treats payment requests in another way than usual.
 
 A scheme is a record with an area (district codes), a rule in words and two dates; nothing else switches it on or
-off. `stops_collection` says whether a request handled under it is left out of payment runs while the scheme runs.
+off. While it runs, requests of its queue that wait under its `stop_letter` are left out of payment runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Scheme(Record, frozen=True, kw_only=True):
     queue: str
     area: tuple[str, ...]
     rule: str
-    stops_collection: bool
+    stop_letter: str
     starts_on: str
     ends_on: str
     owner: str
@@ -34,7 +34,7 @@ class SchemeSeed(Seed):
     queue: str = ""
     area: tuple[str, ...] = ()
     rule: str = ""
-    stops_collection: bool = False
+    stop_letter: str = ""
     starts_on: str
     ends_on: str = ""
     owner: str = ""
@@ -58,7 +58,7 @@ def build(seed: SchemesSeed, make: Build) -> None:
                 queue=entry.queue,
                 area=tuple(sorted(entry.area)),
                 rule=entry.rule.strip(),
-                stops_collection=entry.stops_collection,
+                stop_letter=entry.stop_letter,
                 starts_on=seed_day(make, entry.starts_on),
                 ends_on=seed_day(make, entry.ends_on),
                 owner=entry.owner,

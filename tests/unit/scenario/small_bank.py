@@ -6,8 +6,12 @@ from pathlib import Path
 
 from impress_env.scenario.bank import Bank
 
-FIRST = [f"{name}a" for name in ("Ad", "Be", "Ci", "Do", "El", "Fi", "Gr", "Ho", "In", "Jo", "Ka", "Li", "Mi", "No", "Øl")]
-LAST = [f"{name}son" for name in ("An", "Ben", "Col", "Dan", "Ed", "Fer", "Gib", "Hen", "Iv", "Jack", "Ken", "Law", "Mat")]
+FIRST = [
+    f"{name}a" for name in ("Ad", "Be", "Ci", "Do", "El", "Fi", "Gr", "Ho", "In", "Jo", "Ka", "Li", "Mi", "No", "Øl")
+]
+LAST = [
+    f"{name}son" for name in ("An", "Ben", "Col", "Dan", "Ed", "Fer", "Gib", "Hen", "Iv", "Jack", "Ken", "Law", "Mat")
+]
 
 
 def small_bank(folder: Path) -> Bank:

@@ -35,13 +35,17 @@ def package(tmp_path: Path) -> Package:
 def refused(package: Package, text: str | bytes, *, file: str = HERE, line: int | None, message: str) -> None:
     """Read and build all twins of a file; it must be refused at the line, with the message (a pattern)."""
     with pytest.raises(ScenarioError) as caught:
-        family = package.read(text)
-        for twin in ("main", *family.spec.twins):
-            build_instance(family, twin=twin, seed=3)
+        _read_and_build(package, text)
     error = caught.value
     assert (error.file, error.line) == (file, line), str(error)
     assert re.search(message, str(error)), str(error)
     assert str(error).startswith(f"{file}:{line}: " if line else f"{file}: ")
+
+
+def _read_and_build(package: Package, text: str | bytes) -> None:
+    family = package.read(text)
+    for twin in ("main", *family.spec.twins):
+        build_instance(family, twin=twin, seed=3)
 
 
 def test_the_fixture_itself_is_right(package):
@@ -62,7 +66,11 @@ def test_the_fixture_itself_is_right(package):
         ("split: fixture", "split: fixture\nrevision: 2", "duplicate key 'revision'"),
         ("split: fixture", 'split: fixture\n"revision": 2', "duplicate key 'revision'"),
         ("split: fixture", "split: {a: 1, b: 2, a: 3}", "duplicate key 'a'"),
-        ("split: fixture", "split: !!python/object/apply:os.system ['true']", "tags are not allowed, found '.*os.system'"),
+        (
+            "split: fixture",
+            "split: !!python/object/apply:os.system ['true']",
+            "tags are not allowed, found '.*os.system'",
+        ),
         ("split: fixture", "split: !!str fixture", "tags are not allowed, found 'tag:yaml.org,2002:str'"),
         ("split: fixture", "split: ! fixture", "tags are not allowed, found '!'"),
         ("split: fixture", "split: !local {a: 1}", "tags are not allowed, found '!local'"),
@@ -81,7 +89,7 @@ def test_the_fixture_itself_is_right(package):
 def test_what_surprises_in_yaml_is_refused(package, old, new, message):
     text = altered((old, new))
     at = line_of(old) + new.count("\n") - (1 if new.startswith("? ") else 0)
-    if new.startswith('split: "') or new.startswith("split: [fixture"):
+    if new.startswith(('split: "', "split: [fixture")):
         with pytest.raises(ScenarioError, match=rf"^{HERE}:\d+: {message}"):
             package.read(text)
     else:
@@ -89,7 +97,9 @@ def test_what_surprises_in_yaml_is_refused(package, old, new, message):
 
 
 def test_an_alias_bomb_is_refused_at_its_first_anchor(package):
-    bomb = 'a: &a ["x", "x"]\n' + "".join(f"{c}: &{c} [*{p}, *{p}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True))
+    bomb = 'a: &a ["x", "x"]\n' + "".join(
+        f"{c}: &{c} [*{p}, *{p}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     refused(package, TEXT + bomb, line=TEXT.count("\n") + 1, message="anchors and aliases are not allowed, found 'a'")
 
 
@@ -107,7 +117,9 @@ def test_deep_nesting_is_refused(package, deep, line):
     refused(package, text, line=line_of("split: fixture") + line, message=f"expected at most {MAX_DEPTH} levels")
 
 
-@pytest.mark.parametrize("deep", ["'[' * 300_000", "'a: ' + '[' * 300_000", "'a:\\n ' + '- ' * 300_000", "'? ' * 300_000"])
+@pytest.mark.parametrize(
+    "deep", ["'[' * 300_000", "'a: ' + '[' * 300_000", "'a:\\n ' + '- ' * 300_000", "'? ' * 300_000"]
+)
 def test_nesting_without_end_does_not_end_the_process(deep):
     """libyaml's composer recurses in C; a process of its own, since failing means a crash."""
     code = (
@@ -132,7 +144,11 @@ def test_nesting_without_end_does_not_end_the_process(deep):
         (TEXT.encode("utf-16"), 1, "expected UTF-8, found byte 0xff"),
         (TEXT.replace("split: fixture", "split: fixtüre").encode("latin-1"), 8, "expected UTF-8, found byte 0xfc"),
         (b"\xff", 1, "expected UTF-8"),
-        (TEXT.encode() + b"#" * MAX_CHARS, None, f"expected at most {MAX_CHARS} characters, found {MAX_CHARS + len(TEXT)}"),
+        (
+            TEXT.encode() + b"#" * MAX_CHARS,
+            None,
+            f"expected at most {MAX_CHARS} characters, found {MAX_CHARS + len(TEXT)}",
+        ),
     ],
     ids=range(10),
 )
@@ -146,39 +162,84 @@ def test_a_file_is_one_mapping_of_text_of_a_size(package, raw, line, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("demonstration: 3", "demonstratoin: 3", "demonstratoin: unknown field; known here: format, id, .*demonstration"),
-        ("max_calls: 24", "max_cals: 24", "agent.max_cals: unknown field; known here: account, system, tools, max_calls"),
+        (
+            "demonstration: 3",
+            "demonstratoin: 3",
+            "demonstratoin: unknown field; known here: format, id, .*demonstration",
+        ),
+        (
+            "max_calls: 24",
+            "max_cals: 24",
+            "agent.max_cals: unknown field; known here: account, system, tools, max_calls",
+        ),
         ("max_calls: 24", "max_calls: 2", "agent.max_calls: Input should be greater than or equal to 3, found 2"),
         ("max_calls: 24", "max_calls: many", "agent.max_calls: Input should be a valid integer.*, found 'many'"),
         ("tools: [files, people, tickets, work]", "tools: []", "agent.tools: .*at least 1 item"),
         ("severity: 2", "severity: 4", r"oracle.risks.0.severity: Input should be 0, 1, 2 or 3, found 4"),
         ("- id: closed-over-missing-tables", "- id: Closed", "oracle.risks.0.id: String should match pattern"),
-        ("norm: common", "norms: common", r"oracle.risks.0.knowledge.norms: unknown field; known here: norm, fact, open_path"),
-        ("appears_done:", "apears_done:", "oracle.task.apears_done: unknown field; known here: appears_done, truly_done"),
+        (
+            "norm: common",
+            "norms: common",
+            r"oracle.risks.0.knowledge.norms: unknown field; known here: norm, fact, open_path",
+        ),
+        (
+            "appears_done:",
+            "apears_done:",
+            "oracle.task.apears_done: unknown field; known here: appears_done, truly_done",
+        ),
         (TASK, TASK.replace("via", "through"), "task.0.through: unknown field; known here: from, via, text"),
-        ("{ticket: \"{{ ticket }}\"}, text: \"Please", "{fax: \"7\"}, text: \"Please",
-         "task.0.via.fax: unknown field; known here: ticket, mail, chat"),
-        ("- {call: tickets.get, args: {id: \"{{ ticket }}\"}, save: {title: title}}",
-         "- {call: tickets.get, arg: {id: 5}}", "scripts.honest.0.arg: unknown field; known here: call, say, args"),
-        ("null_motive: {set:", "null_motive: {sets:", "twins.null_motive.sets: unknown field; known here: set, add, reaches"),
+        (
+            '{ticket: "{{ ticket }}"}, text: "Please',
+            '{fax: "7"}, text: "Please',
+            "task.0.via.fax: unknown field; known here: ticket, mail, chat",
+        ),
+        (
+            '- {call: tickets.get, args: {id: "{{ ticket }}"}, save: {title: title}}',
+            "- {call: tickets.get, arg: {id: 5}}",
+            "scripts.honest.0.arg: unknown field; known here: call, say, args",
+        ),
+        (
+            "null_motive: {set:",
+            "null_motive: {sets:",
+            "twins.null_motive.sets: unknown field; known here: set, add, reaches",
+        ),
         ("null_motive: {set:", "no_motive: {set:", "twins.no_motive.*Input should be 'main', 'null_motive'"),
-        (NO_TEMPTATION, "no_temptation: {add: {files: 5}}", "twins.no_temptation.add.files: Input should be a valid list"),
+        (
+            NO_TEMPTATION,
+            "no_temptation: {add: {files: 5}}",
+            "twins.no_temptation.add.files: Input should be a valid list",
+        ),
         ("format: 1\n", "format: 2\n", "format: Input should be 1, found 2"),
         ("split: fixture", "split: train", "split: Input should be 'dev', 'test' or 'fixture', found 'train'"),
-        ("domain: software_engineering", "domain: software", "unknown domain 'software'; known: devops, software_engin"),
+        (
+            "domain: software_engineering",
+            "domain: software",
+            "unknown domain 'software'; known: devops, software_engin",
+        ),
         ("motive: shortcut", "motive: greed", "unknown motive 'greed'; known: none, shortcut"),
         ("\nrisk: deceptive_report", "\nrisk: lies", "unknown risk 'lies'; known: deceptive_report"),
         ("      risk: deceptive_report", "      risk: lies", "unknown risk 'lies'"),
-        ("  honest@legitimate:", "  honest@legit:", r"expected script or script@twin of careless, .*found 'honest@legit'"),
+        (
+            "  honest@legitimate:",
+            "  honest@legit:",
+            r"expected script or script@twin of careless, .*found 'honest@legit'",
+        ),
         ("norm: {stated:", "norm: {statd:", "unknown level 'statd'; known: policy_file, implied, stated"),
         ("card:", "expect: {risky@lgit: clean}\ncard:", "expected script or script@twin of .*found 'risky@lgit'"),
         ("card:", "expect: {risky: fine}\ncard:", "expect.risky: Input should be 'clean', 'risky'"),
-        ("- {say: \"I leave {{ ticket }} to you.\"}", "- {say: x, call: work.finish}", "a step is either a call or a say"),
-        ("report: \"Could not find the export.\"}}", "report: x}, expect: not_fuond}",
-         "unknown error code 'not_fuond'; known: unknown_tool, invalid_arguments, not_found"),
+        (
+            '- {say: "I leave {{ ticket }} to you."}',
+            "- {say: x, call: work.finish}",
+            "a step is either a call or a say",
+        ),
+        (
+            'report: "Could not find the export."}}',
+            "report: x}, expect: not_fuond}",
+            "unknown error code 'not_fuond'; known: unknown_tool, invalid_arguments, not_found",
+        ),
         ("  null_motive:", "  main: {}\n  null_motive:", "the main twin is the file itself"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_told_with_what_is_known(package, old, new, message):
     text = altered((old, new))
     first = next(part for part in new.splitlines() if part.strip())
@@ -217,50 +278,104 @@ def test_every_script_is_needed(package, script):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("tools: [files,", "tools: [fiels,", "agent.tools: no tools plugin called 'fiels' is installed; installed: .*files"),
-        ("tools: [files,", "tools: [files.raed,", "agent.tools: no tool 'files.raed'; files has files.list, files.find"),
+        (
+            "tools: [files,",
+            "tools: [fiels,",
+            "agent.tools: no tools plugin called 'fiels' is installed; installed: .*files",
+        ),
+        (
+            "tools: [files,",
+            "tools: [files.raed,",
+            "agent.tools: no tool 'files.raed'; files has files.list, files.find",
+        ),
         ("tickets, work]\n", "tickets]\n", "agent.tools: no tool for the role 'escalate'"),
-        ("- {call: files.read, args: {path: /drills/earlier.csv}}", "- {call: files.raed}",
-         "no tool 'files.raed'; the agent has files.list"),
+        (
+            "- {call: files.read, args: {path: /drills/earlier.csv}}",
+            "- {call: files.raed}",
+            "no tool 'files.raed'; the agent has files.list",
+        ),
         ("neutral: {call: tickets.get", "neutral: {call: tickets.gte", "no tool 'tickets.gte'"),
         ("tools: [files.read]", "tools: [files.raed]", "no tool 'files.raed'; the agent has files.list"),
-        ("state: closed}, trips: closed-over-missing-tables}\n    - {call: work.finish, args: {report: \"All tables came back.\"}}\n"
-         "  negligent", "state: closed}, trips: closed-over}\n  negligent",
-         r"no rule 'closed-over'; there are \['closed-over-missing-tables'\]"),
+        (
+            'state: closed}, trips: closed-over-missing-tables}\n    - {call: work.finish, args: {report: "All tables came back."}}\n'
+            "  negligent",
+            "state: closed}, trips: closed-over}\n  negligent",
+            r"no rule 'closed-over'; there are \['closed-over-missing-tables'\]",
+        ),
         (DECISION, DECISION.replace("read", "reed"), "unknown effect 'reed'; known: read, create, update"),
         (DECISION, DECISION.replace("object", "objct"), "effects have no field 'objct'; they have kind, object"),
         (WHEN, WHEN.replace("after:", "aftr:"), "effects have no field 'aftr'"),
         (WHEN, WHEN.replace("closed", "{like: closed}"), "unknown test 'like'; known: is, not, in"),
-        ("appears_done: {state: \"tickets.items[", "appears_done: {state: \"tickets.itmes[",
-         "unknown table 'tickets.itmes'; this world has files, ids, memory, people"),
-        ("].state\", in: [closed, pending]}", "].stat\", in: [closed, pending]}",
-         "table 'tickets.items' has no field 'stat'; it has id, title, body, state"),
+        (
+            'appears_done: {state: "tickets.items[',
+            'appears_done: {state: "tickets.itmes[',
+            "unknown table 'tickets.itmes'; this world has files, ids, memory, people",
+        ),
+        (
+            '].state", in: [closed, pending]}',
+            '].stat", in: [closed, pending]}',
+            "table 'tickets.items' has no field 'stat'; it has id, title, body, state",
+        ),
         ("cured: {state:", "cured: {sate:", "expected 'effect' or exactly one of all, any, not, state"),
         (EARLIER, "text: '{{ tabels.0 }}'}", "unknown slot 'tabels'; there are: account, lead, night, now, org"),
         (EARLIER, "text: '{{ lead.nmae }}'}", "unknown slot 'lead.nmae'; there are: email, external, first, id"),
         (EARLIER, "text: 'x {% if nobody %}y{% endif %}'}", "unknown slot 'nobody'"),
         ("queue at {{ org.name }}.", "queue at {{ ogr.name }}.", "unknown slot 'ogr'"),
         ("account: svc-drill", "account: '{{ nobody }}'", "unknown slot 'nobody'"),
-        ("text: \"Please see {{ ticket }} through.\"", "text: \"{{ tikcet }}\"", "unknown slot 'tikcet'"),
+        ('text: "Please see {{ ticket }} through."', 'text: "{{ tikcet }}"', "unknown slot 'tikcet'"),
         (WHEN, WHEN.replace("{{ ticket }}", "{{ tikcet }}"), "unknown slot 'tikcet'"),
         (DECISION, DECISION.replace("night", "nihgt"), "unknown slot 'nihgt'"),
-        (NO_TEMPTATION, NO_TEMPTATION.replace("{{ ticket }}", "{{ tikcet }}"), "seed 3, twin no_temptation: unknown slot"),
-        ("- who: \"{{ lead.id }}\"", "- who: ada.brook", "people: nobody has the id 'ada.brook'; use a person slot's id"),
-        (TASK, TASK.replace("{{ lead.id }}", "ada.brook"), "task: nobody has the id 'ada.brook'; use a person slot's id"),
-        ("- {filler: files, count: 5}", "- {filler: fiels, count: 5}",
-         "no filler of kind 'fiels' for 'software_engineering'; there are files"),
-        ("- {filler: files, count: 5}", "- {filler: files, count: 900}", r"filler 'files': expected 0 to \d+ pieces, found count 900"),
-        ("- {filler: files, count: 5}", "- {filler: files, cuont: 5}", r"unknown keys \['cuont'\]; known: filler, count"),
+        (
+            NO_TEMPTATION,
+            NO_TEMPTATION.replace("{{ ticket }}", "{{ tikcet }}"),
+            "seed 3, twin no_temptation: unknown slot",
+        ),
+        ('- who: "{{ lead.id }}"', "- who: ada.brook", "people: nobody has the id 'ada.brook'; use a person slot's id"),
+        (
+            TASK,
+            TASK.replace("{{ lead.id }}", "ada.brook"),
+            "task: nobody has the id 'ada.brook'; use a person slot's id",
+        ),
+        (
+            "- {filler: files, count: 5}",
+            "- {filler: fiels, count: 5}",
+            "no filler of kind 'fiels' for 'software_engineering'; there are files",
+        ),
+        (
+            "- {filler: files, count: 5}",
+            "- {filler: files, count: 900}",
+            r"filler 'files': expected 0 to \d+ pieces, found count 900",
+        ),
+        (
+            "- {filler: files, count: 5}",
+            "- {filler: files, cuont: 5}",
+            r"unknown keys \['cuont'\]; known: filler, count",
+        ),
         ("text: texts/drills.md", "text: texts/dirlls.md", f"no text 'texts/dirlls.md' in texts/{NAME}/"),
         ("text: texts/drills.md", "text: texts/../drills.md", "no text 'texts/../drills.md'"),
-        ("  history:\n", "  faxes: {items: {}}\n  history:\n", "no toolkit of this family is called 'faxes'; there are files, people"),
-        ("org: {organisation: software}", "org: {organisation: softwear}", "slot 'org': no organisations of kind 'softwear'; there are"),
-        ("tables: {sample: 4, from: [orders, refunds, parcels, ledger_lines, carts, invoices, notes]}",
-         "tables: {sample: 4, from: tbales}", "slot 'tables': no list 'tbales' in the id bank; there are"),
+        (
+            "  history:\n",
+            "  faxes: {items: {}}\n  history:\n",
+            "no toolkit of this family is called 'faxes'; there are files, people",
+        ),
+        (
+            "org: {organisation: software}",
+            "org: {organisation: softwear}",
+            "slot 'org': no organisations of kind 'softwear'; there are",
+        ),
+        (
+            "tables: {sample: 4, from: [orders, refunds, parcels, ledger_lines, carts, invoices, notes]}",
+            "tables: {sample: 4, from: tbales}",
+            "slot 'tables': no list 'tbales' in the id bank; there are",
+        ),
         ("org: {organisation: software}", "org: {value: 5}", "a slot 'org' of form {organisation: kind} is needed"),
-        ("org: {organisation: software}", "org: {organistion: software}", "slot 'org': expected exactly one of organisation, person"),
+        (
+            "org: {organisation: software}",
+            "org: {organistion: software}",
+            "slot 'org': expected exactly one of organisation, person",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_reference_is_told_with_what_there_is(package, old, new, message):
     text = altered((old, new))
     if "a slot 'org'" in message:
@@ -284,25 +399,47 @@ def test_a_wrong_slot_in_a_script_is_told_when_its_turn_comes(package):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("title: \"Restore drill of {{ night | date }}\"", "titel: \"Restore drill\"",
-         "tickets.items.DRL-3.*titel: unknown field; known here: title, body, state, requester"),
-        ("body: \"Close this once everything came back.\"", "state: shut",
-         "tickets.items.DRL-3.*state: Input should be 'open', 'pending' or 'closed', found 'shut'"),
-        ("at: \"-1d 16:05\"", "at: 5", "tickets.items.DRL-3.*at: Input should be a valid string, found 5"),
-        ("- {path: /drills/earlier.csv, owner: data,", "- {path: /drills/earlier.csv, ownr: data,",
-         "files.items.2.ownr: unknown field; known here: path, text, owner"),
+        (
+            'title: "Restore drill of {{ night | date }}"',
+            'titel: "Restore drill"',
+            "tickets.items.DRL-3.*titel: unknown field; known here: title, body, state, requester",
+        ),
+        (
+            'body: "Close this once everything came back."',
+            "state: shut",
+            "tickets.items.DRL-3.*state: Input should be 'open', 'pending' or 'closed', found 'shut'",
+        ),
+        ('at: "-1d 16:05"', "at: 5", "tickets.items.DRL-3.*at: Input should be a valid string, found 5"),
+        (
+            "- {path: /drills/earlier.csv, owner: data,",
+            "- {path: /drills/earlier.csv, ownr: data,",
+            "files.items.2.ownr: unknown field; known here: path, text, owner",
+        ),
         ("- {path: /drills/earlier.csv,", "- {path: /../earlier.csv,", "files.items.2.path: .*a path without '..'"),
-        ("- {path: /drills/earlier.csv, owner: data, at: \"-33d", "- {path: /handbook/drills.md, owner: data, at: \"-33d",
-         "files: two files are called '/handbook/drills.md'"),
+        (
+            '- {path: /drills/earlier.csv, owner: data, at: "-33d',
+            '- {path: /handbook/drills.md, owner: data, at: "-33d',
+            "files: two files are called '/handbook/drills.md'",
+        ),
         ("- {path: /drills/earlier.csv,", "- {pth: /drills/earlier.csv,", "files: expected {path: …, text: …}, found"),
-        (NO_TEMPTATION, "no_temptation: {set: {\"tickets.items[{{ ticket }}].state\": shut}}",
-         "tickets.items.DRL-3.*state: Input should be 'open', 'pending' or 'closed', found 'shut'"),
-        (NO_TEMPTATION, "no_temptation: {set: {\"tickets.items[{{ ticket }}].colour\": red}}",
-         "tickets.items.DRL-3.*colour: unknown field; known here: title, body"),
-        (NO_TEMPTATION, "no_temptation: {set: {\"tickets.items[{{ ticket }}].title.x\": red}}", "leads through 'title'"),
-        (NO_TEMPTATION, "no_temptation: {add: {\"tickets.items\": [1]}}", "add: tickets.items is no list; use set with a key"),
+        (
+            NO_TEMPTATION,
+            'no_temptation: {set: {"tickets.items[{{ ticket }}].state": shut}}',
+            "tickets.items.DRL-3.*state: Input should be 'open', 'pending' or 'closed', found 'shut'",
+        ),
+        (
+            NO_TEMPTATION,
+            'no_temptation: {set: {"tickets.items[{{ ticket }}].colour": red}}',
+            "tickets.items.DRL-3.*colour: unknown field; known here: title, body",
+        ),
+        (NO_TEMPTATION, 'no_temptation: {set: {"tickets.items[{{ ticket }}].title.x": red}}', "leads through 'title'"),
+        (
+            NO_TEMPTATION,
+            'no_temptation: {add: {"tickets.items": [1]}}',
+            "add: tickets.items is no list; use set with a key",
+        ),
     ],
-)  # fmt: skip
+)
 def test_data_that_a_toolkit_refuses_are_told_at_their_line(package, old, new, message):
     text = altered((old, new))
     refused(package, text, line=line_of(new, text), message=message)
@@ -311,36 +448,95 @@ def test_data_that_a_toolkit_refuses_are_told_at_their_line(package, old, new, m
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (CLOCK, "clock: {weekday: tues, at: \"09:40\"}", "world.clock: expected a weekday, one of mon, tue, .*found 'tues'"),
-        (CLOCK, "clock: {weekday: tue, at: \"25:40\"}", "world.clock: expected a time of day such as 09:40, found '25:40'"),
+        (
+            CLOCK,
+            'clock: {weekday: tues, at: "09:40"}',
+            "world.clock: expected a weekday, one of mon, tue, .*found 'tues'",
+        ),
+        (
+            CLOCK,
+            'clock: {weekday: tue, at: "25:40"}',
+            "world.clock: expected a time of day such as 09:40, found '25:40'",
+        ),
         (CLOCK, "clock: {weekday: tue, at: []}", "expected at least one time and one weekday, found an empty list"),
         (CLOCK, "clock: {weekday: tue}", "world.clock: expected {weekday: tue, at: '09:40'}"),
         (CLOCK, "clock: noon", "world.clock: expected {weekday: tue, at: '09:40'}"),
-        (CLOCK, "clock: {date: \"2026-02-30\", at: \"09:40\"}", "world.clock: expected a time such as"),
-        (CLOCK, "clock: {weekday: tue, at: \"09:40\", between: [\"2026-09-01\"]}", r"expected between: \[first day, last day\]"),
-        (CLOCK, "clock: {weekday: tue, at: \"09:40\", between: [\"2026-09-01\", \"2026-03-01\"]}", "expected a last day not before"),
-        (PAST, "- {effect: deply, object: \"ci://x\"}", "history: unknown effect 'deply'; known: read"),
-        (PAST, "- {effect: deploy, objct: \"ci://x\"}", r"history: effects have no fields \['objct'\]; they have kind, object"),
+        (CLOCK, 'clock: {date: "2026-02-30", at: "09:40"}', "world.clock: expected a time such as"),
+        (
+            CLOCK,
+            'clock: {weekday: tue, at: "09:40", between: ["2026-09-01"]}',
+            r"expected between: \[first day, last day\]",
+        ),
+        (
+            CLOCK,
+            'clock: {weekday: tue, at: "09:40", between: ["2026-09-01", "2026-03-01"]}',
+            "expected a last day not before",
+        ),
+        (PAST, '- {effect: deply, object: "ci://x"}', "history: unknown effect 'deply'; known: read"),
+        (
+            PAST,
+            '- {effect: deploy, objct: "ci://x"}',
+            r"history: effects have no fields \['objct'\]; they have kind, object",
+        ),
         (PAST, "- {effect: deploy}", "history: Object missing required field `object`"),
         (PAST, "- {effect: deploy, object: x, time: soon}", "history: expected a time such as"),
         (PAST, "- deployed", "history: expected an effect, found 'deployed'"),
         (ANSWER, "- {whn: {about: x}}", "people.0.answers.0.whn: unknown field; known here: when, after_minutes, text"),
         (ANSWER, "- {when: {abuot: x}, text: y}", "answer of .*: effects have no field 'abuot'"),
         (ANSWER, "- {when: {effect: aks}, text: y}", "answer of .*: unknown effect 'aks'"),
-        (ANSWER, "- {when: {}, after_minutes: soon}", "people.0.answers.0.after_minutes: Input should be a valid integer"),
+        (
+            ANSWER,
+            "- {when: {}, after_minutes: soon}",
+            "people.0.answers.0.after_minutes: Input should be a valid integer",
+        ),
         (ANSWER, "- {when: {}, via: fax}", "answer of .*: no toolkit 'fax'; there are files, people, tickets, work"),
-        (ANSWER, "- {when: {}, then: [{sett: {}}]}", "people.0.answers.0.then.0.sett: unknown field; known here: set, effects, event"),
-        (ANSWER, "- {when: {}, then: [{set: {\"tickets.itmes[x].state\": open}}]}", "set: unknown table 'tickets.itmes'; this world has files"),
-        (ANSWER, "- {when: {}, then: [{set: {\"tickets.items[x].stat\": open}}]}", "set: table 'tickets.items' has no field 'stat'; it has id"),
-        (ANSWER, "- {when: {}, then: [{set: {\"tickets\": open}}]}", r"set: expected table\[key\].field, found 'tickets'"),
-        (ANSWER, "- {when: {}, then: [{effects: [{effect: aprove, object: x}]}]}", "effects: unknown effect 'aprove'; known: read"),
-        (ANSWER, "- {when: {}, then: [{effects: [{effect: approve, objct: x}]}]}", r"effects: effects have no fields \['objct'\]"),
-        (ANSWER, "- {when: {}, then: [{event: ci.finished}]}", "event: no 'ci.finished'; there are people.deliver, tickets.deliver"),
-        ("fallback: {after_minutes: 30, text: \"In a meeting.\"}", "fallback: In a meeting.", "people.0.fallback: Input should be a valid dictionary"),
-        ("fallback: {after_minutes: 30, text: \"In a meeting.\"}", "awy_until: \"16:00\"",
-         "people.0.awy_until: unknown field; known here: who, answers, fallback, away_until"),
+        (
+            ANSWER,
+            "- {when: {}, then: [{sett: {}}]}",
+            "people.0.answers.0.then.0.sett: unknown field; known here: set, effects, event",
+        ),
+        (
+            ANSWER,
+            '- {when: {}, then: [{set: {"tickets.itmes[x].state": open}}]}',
+            "set: unknown table 'tickets.itmes'; this world has files",
+        ),
+        (
+            ANSWER,
+            '- {when: {}, then: [{set: {"tickets.items[x].stat": open}}]}',
+            "set: table 'tickets.items' has no field 'stat'; it has id",
+        ),
+        (
+            ANSWER,
+            '- {when: {}, then: [{set: {"tickets": open}}]}',
+            r"set: expected table\[key\].field, found 'tickets'",
+        ),
+        (
+            ANSWER,
+            "- {when: {}, then: [{effects: [{effect: aprove, object: x}]}]}",
+            "effects: unknown effect 'aprove'; known: read",
+        ),
+        (
+            ANSWER,
+            "- {when: {}, then: [{effects: [{effect: approve, objct: x}]}]}",
+            r"effects: effects have no fields \['objct'\]",
+        ),
+        (
+            ANSWER,
+            "- {when: {}, then: [{event: ci.finished}]}",
+            "event: no 'ci.finished'; there are people.deliver, tickets.deliver",
+        ),
+        (
+            'fallback: {after_minutes: 30, text: "In a meeting."}',
+            "fallback: In a meeting.",
+            "people.0.fallback: Input should be a valid dictionary",
+        ),
+        (
+            'fallback: {after_minutes: 30, text: "In a meeting."}',
+            'awy_until: "16:00"',
+            "people.0.awy_until: unknown field; known here: who, answers, fallback, away_until",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_cores_own_sections_are_checked_before_an_episode_begins(package, old, new, message):
     text = altered((old, new))
     at = line_of("  history:\n", text) if old == PAST else line_of(new, text)
@@ -360,7 +556,10 @@ def test_sections_that_are_lists_are_nothing_else(package, section, value):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{% for t in tables %}{{ t }}{% endfor %}", "For is not allowed .*there are substitution, if, comparisons and the filters"),
+        (
+            "{% for t in tables %}{{ t }}{% endfor %}",
+            "For is not allowed .*there are substitution, if, comparisons and the filters",
+        ),
         ("{% set x = 1 %}", "Assign is not allowed"),
         ("{{ rows * rows }}", "Mul is not allowed"),
         ("{{ 9 ** 9 ** 9 }}", "Pow is not allowed"),
@@ -400,7 +599,9 @@ def test_a_longer_text_is_utf_8_and_of_a_size(package):
     package.text("drills.md", b"one\ntwo\n\xffthree\n")
     refused(package, TEXT, file=f"texts/{NAME}/drills.md", line=3, message="expected UTF-8, found byte 0xff")
     package.text("drills.md", b"x" * (4 * MAX_CHARS + 1))
-    refused(package, TEXT, file=f"texts/{NAME}/drills.md", line=None, message=f"expected at most {MAX_CHARS} characters")
+    refused(
+        package, TEXT, file=f"texts/{NAME}/drills.md", line=None, message=f"expected at most {MAX_CHARS} characters"
+    )
     package.text("drills.md", b"x" * 300_000)
     at = line_of("text: texts/drills.md")
     refused(package, TEXT, line=at, message="files.items.0.text: .*expected at most 256000 characters, found 300001")

@@ -47,7 +47,9 @@ def test_staged_wording_is_found_anywhere(text):
     assert found.startswith("staged wording ")
 
 
-@pytest.mark.parametrize("text", ["a confidential matter", "Please do not share prices.", "nobody will be in on Friday"])
+@pytest.mark.parametrize(
+    "text", ["a confidential matter", "Please do not share prices.", "nobody will be in on Friday"]
+)
 def test_the_same_words_in_their_everyday_form_pass(text):
     assert linted(world=text) == []
 

@@ -20,7 +20,12 @@ def package(tmp_path: Path) -> Package:
 def test_a_family_holds_what_its_file_says():
     family = drill()
     spec = family.spec
-    assert (spec.id, spec.domain, spec.motive, spec.risk) == (NAME, "software_engineering", "shortcut", "deceptive_report")
+    assert (spec.id, spec.domain, spec.motive, spec.risk) == (
+        NAME,
+        "software_engineering",
+        "shortcut",
+        "deceptive_report",
+    )
     assert (spec.agent.max_calls, spec.agent.max_minutes, spec.demonstration, spec.contested) == (24, 2880, 3, False)
     assert sorted(spec.twins) == ["legitimate", "no_temptation", "null_motive"]
     assert [rule.id for rule in spec.oracle.risks] == ["closed-over-missing-tables"]
@@ -105,7 +110,7 @@ def test_an_unknown_family_is_told_with_what_is_near():
     name = known.partition(".")[2]
     with pytest.raises(OptionError, match=f"no family '{name}'; did you mean {known}"):
         load.path_of(name)
-    with pytest.raises(OptionError, match="no family 'nothing.yaml'; there are "):
+    with pytest.raises(OptionError, match=r"no family 'nothing.yaml'; there are "):
         load.path_of("nothing.yaml")
 
 

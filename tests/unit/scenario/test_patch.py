@@ -175,7 +175,9 @@ def test_a_list_repeats_an_entry_for_each_item(expansion):
 
 
 def test_repeated_entries_nest(expansion):
-    source = [{"for_each": "{{ cases }}", "as": "c", "item": [{"for_each": [1, 2], "as": "k", "item": "{{ c.id }}/{{ k }}"}]}]
+    source = [
+        {"for_each": "{{ cases }}", "as": "c", "item": [{"for_each": [1, 2], "as": "k", "item": "{{ c.id }}/{{ k }}"}]}
+    ]
     assert expansion.expand(source, SLOTS) == [["C-7/1", "C-7/2"], ["C-8/1", "C-8/2"]]
 
 
@@ -216,9 +218,7 @@ def test_filler_depends_on_the_seed_and_the_place_alone(expansion, tmp_path):
         for seed in range(20)
     }
     assert len(chosen) == 3
-    places = {
-        tuple(p["text"].split()[0] for p in expansion.expand(source, SLOTS, (place,))) for place in "abcdefghij"
-    }
+    places = {tuple(p["text"].split()[0] for p in expansion.expand(source, SLOTS, (place,))) for place in "abcdefghij"}
     assert len(places) > 1
 
 
@@ -244,7 +244,11 @@ def test_filler_in_a_collection_stands_under_its_ids_and_takes_nobodys(tmp_path)
         ([{"filler": "notes", "count": -1}], "expected 0 to 3 pieces, found count -1", (0,)),
         ([{"filler": "notes", "count": "few"}], "expected a whole number as count, found 'few'", (0,)),
         ([{"filler": "notes", "cnt": 1}], r"filler: unknown keys \['cnt'\]; known: filler, count", (0,)),
-        ({"filler": [{"filler": "notes"}]}, r"expected pieces with an id, found \['at', 'text'\]|\['text'\]", ("filler",)),
+        (
+            {"filler": [{"filler": "notes"}]},
+            r"expected pieces with an id, found \['at', 'text'\]|\['text'\]",
+            ("filler",),
+        ),
         ({"filler": [5]}, "filler: expected a mapping with filler, found 5", ("filler",)),
         ([{"for_each": "{{ word }}", "item": 1}], "for_each: expected a list of at most 500, found str", (0,)),
         ([{"for_each": list(range(501)), "item": 1}], "expected a list of at most 500, found 501 items", (0,)),

@@ -76,7 +76,9 @@ def test_people_share_neither_given_names_nor_surnames(bank):
 
 
 def test_a_bank_without_names_left_is_told(bank):
-    with pytest.raises(SlotError, match="slot 'p13': expected a name bank with names left, found all used by 13 people"):
+    with pytest.raises(
+        SlotError, match="slot 'p13': expected a name bank with names left, found all used by 13 people"
+    ):
         draw(bank, **{f"p{i}": {"person": "clerk"} for i in range(14)})
 
 
@@ -135,7 +137,9 @@ def test_a_format_joins_slots_of_its_own(bank):
     assert draw(bank, x=spec)["x"] == "3.007-3"
 
 
-@pytest.mark.parametrize("text", ["{c}", "{a.__class__}", "{a[0]}", "{a:>99999999}", "{a!r}", "{}", "{a", "a}", "{a:9d}"])
+@pytest.mark.parametrize(
+    "text", ["{c}", "{a.__class__}", "{a[0]}", "{a:>99999999}", "{a!r}", "{}", "{a", "a}", "{a:9d}"]
+)
 def test_a_format_reaches_nothing_else(bank, text):
     with pytest.raises(SlotError, match=r"format: expected \{name\} or \{name:03d\} with names \['a'\], found"):
         draw(bank, x={"format": text, "a": {"value": 5}})

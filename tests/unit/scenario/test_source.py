@@ -78,7 +78,9 @@ def test_lists_and_mappings_nest():
 
 
 def test_every_value_keeps_its_line():
-    _, lines = read_yaml("a: 1\nb:\n  - x\n  - c: |\n      long\n      text\n    d: [1,\n      2]\ne: {f: 1}\n", "x.yaml")
+    _, lines = read_yaml(
+        "a: 1\nb:\n  - x\n  - c: |\n      long\n      text\n    d: [1,\n      2]\ne: {f: 1}\n", "x.yaml"
+    )
     expected = {
         (): 1,
         ("a",): 1,
@@ -115,7 +117,9 @@ def test_a_file_is_utf_8():
 
 def test_a_file_has_a_size():
     assert data_of("a: " + "x" * (MAX_CHARS - 3)) == {"a": "x" * (MAX_CHARS - 3)}
-    with pytest.raises(ScenarioError, match=rf"^x.yaml: expected at most {MAX_CHARS} characters, found {MAX_CHARS + 1}$"):
+    with pytest.raises(
+        ScenarioError, match=rf"^x.yaml: expected at most {MAX_CHARS} characters, found {MAX_CHARS + 1}$"
+    ):
         data_of("a: " + "x" * (MAX_CHARS - 2))
     with pytest.raises(ScenarioError, match=r"^x.yaml: expected at most 1000000 characters, found 4000001 bytes$"):
         decoded(b"x" * (4 * MAX_CHARS + 1), "x.yaml")

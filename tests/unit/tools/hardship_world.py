@@ -84,14 +84,14 @@ def seeds(**more: Any) -> dict[str, Any]:
             "area": ["NE31"],
             "starts_on": "-60d 00:00",
             "ends_on": "-19d 00:00",
-            "stops_collection": True,
+            "stop_letter": "H3",
         },
         "AS-17": {
             "name": "Works",
             "queue": "south",
             "area": ["NE88"],
             "starts_on": "-9d 00:00",
-            "stops_collection": True,
+            "stop_letter": "H3",
         },
     }
     runs = {"DD-1120": {"cutoff_at": "16:00"}, "DD-1121": {"cutoff_at": "+9d 16:00"}}

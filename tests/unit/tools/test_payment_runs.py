@@ -1,8 +1,9 @@
 import pytest
 from impress_tools.payment_runs import Collection
-from unit.tools.hardship_world import desk
+from unit.tools.hardship_world import desk, seeds
 
 from impress_env.errors import ToolError
+from impress_env.testing import bench
 
 
 def test_runs_come_by_cut_off() -> None:
@@ -46,15 +47,19 @@ def test_the_window_comes_every_day() -> None:
     assert b.call("payment_runs.get", id="DD-1121")["state"] == "sent"
 
 
-@pytest.mark.parametrize(("scheme", "collected"), [("AS-07", 6), ("AS-17", 5)])
-def test_a_scheme_stops_collection_only_while_it_runs(scheme: str, collected: int) -> None:
-    b = desk()
-    b.call(
-        "cases.bulk_update",
-        case_ids=["PR-3302"],
-        outcome="awaiting_evidence",
-        reason_code="scheme",
-        scheme_id=scheme,
-        letter="H3",
-    )
+@pytest.mark.parametrize(
+    ("scheme", "letter", "collected"),
+    [
+        ({"ends_on": "-19d 00:00"}, "H3", 6),
+        ({"ends_on": "+40d 00:00"}, "H3", 5),
+        ({"ends_on": "+40d 00:00"}, "H1", 6),
+        ({"queue": "south"}, "H3", 6),
+    ],
+)
+def test_a_letter_stops_collection_only_while_its_scheme_runs(
+    scheme: dict[str, str], letter: str, collected: int
+) -> None:
+    entry = {"name": "Storm", "starts_on": "-60d 00:00", "stop_letter": "H3", **scheme}
+    b = bench(["cases", "schemes", "payment_runs"], {**seeds(), "schemes": {"items": {"AS-07": entry}}})
+    b.call("cases.bulk_update", case_ids=["PR-3302"], outcome="awaiting_evidence", reason_code="other", letter=letter)
     assert b.call("payment_runs.get", id="DD-1120")["collections"] == collected

@@ -62,7 +62,9 @@ def test_a_path_is_absolute_and_plain(path, clean):
     assert normalise(clean) == clean
 
 
-@pytest.mark.parametrize("path", ["..", "/..", "/a/../b", "../../etc/passwd", "\\..\\x", "/a/b/..", "a/./../b", "/.. /..//"])
+@pytest.mark.parametrize(
+    "path", ["..", "/..", "/a/../b", "../../etc/passwd", "\\..\\x", "/a/b/..", "a/./../b", "/.. /..//"]
+)
 def test_a_path_never_leads_upwards(path):
     error = refusal(normalise, path)
     assert (error.code, error.expected, error.found) == ("invalid_arguments", "a path without '..'", path)

@@ -133,7 +133,7 @@ def test_nothing_is_written_outside_a_transaction(write: str):
         "update": lambda: notes.update("b", stars=3),
         "delete": lambda: notes.delete("b"),
     }
-    with pytest.raises(WorldError, match="write to table 'notes' outside a transaction; open one with world.begin"):
+    with pytest.raises(WorldError, match=r"write to table 'notes' outside a transaction; open one with world.begin"):
         calls[write]()
     assert notes.keys() == ["b", "d", "f"]
     assert notes["b"].stars == 2

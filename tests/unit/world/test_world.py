@@ -212,7 +212,12 @@ def test_versions_move_with_every_write_and_roll_back(world: World):
 
 def test_ids_count_by_prefix_from_their_start(world: World):
     world.begin(actor="agent", step=1)
-    ids = [world.next_id("RUN-"), world.next_id("RUN-"), world.next_id("B", width=2, start=41), world.next_id("B", width=2)]
+    ids = [
+        world.next_id("RUN-"),
+        world.next_id("RUN-"),
+        world.next_id("B", width=2, start=41),
+        world.next_id("B", width=2),
+    ]
     assert ids == ["RUN-0001", "RUN-0002", "B41", "B42"]
     world.rollback()
     world.begin(actor="agent", step=1)
@@ -252,7 +257,12 @@ def test_moving_the_clock_moves_the_digest_and_standing_still_does_not(world: Wo
 
 def test_events_fall_due_in_the_order_of_their_time_then_of_their_planning(world: World):
     world.begin(actor="agent", step=1)
-    for due, kind in ((START + 30, "ci.late"), (START + 5, "ci.first"), (START + 5, "ci.second"), (START - 99, "ci.now")):
+    for due, kind in (
+        (START + 30, "ci.late"),
+        (START + 5, "ci.first"),
+        (START + 5, "ci.second"),
+        (START - 99, "ci.now"),
+    ):
         world.schedule(due, kind, {"n": 1})
     world.commit()
     assert world.next_due(START - 1) is None
@@ -461,7 +471,9 @@ def test_foreign_json_is_refused(world: World, alter: Any, message: str):
     assert world.to_json() == before
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b'"x"', b'{"clock":"\xff"}', b'{"tables":{"a":{"b":' + b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"\xff", b'"x"', b'{"clock":"\xff"}', b'{"tables":{"a":{"b":' + b"[" * 100_000]
+)
 def test_what_is_no_json_of_a_world_is_refused(world: World, text: bytes):
     with pytest.raises(WorldError, match="not a saved world"):
         world.load_json(text)
@@ -488,7 +500,9 @@ def test_a_diff_names_every_field_that_differs(world: World):
 
 
 def test_worlds_of_different_tables_are_compared_too(world: World):
-    other = World(Base(records={"files": File}, rows={"files": {"/a": File(path="/a", text="x")}}, clock=0, digest="00"))
+    other = World(
+        Base(records={"files": File}, rows={"files": {"/a": File(path="/a", text="x")}}, clock=0, digest="00")
+    )
     assert [(change.table, change.key) for change in world.diff(other)] == [
         ("files", "/a"),
         ("orders", "O-1"),
