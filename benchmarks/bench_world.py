@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 AGENTDOJO = ROOT / ".venv-bench/bin/python"
 BYTECODE = Path(tempfile.gettempdir()) / "impress-bench-bytecode"
 TRIVIAL = "trivial step"
+TYPICAL = ", typical"
 STEP_BUDGET = 6
 FORK_BUDGET = 1 / 20
 RESET_BUDGET = 20
@@ -64,9 +65,11 @@ def trivial_side(units: int = 400) -> Side[None]:
 
 
 def step_row(families: Sequence[str], peers: Mapping[str, float], show_calls: bool) -> Row:
-    """`env.step` of the typical call, oracle included: the median call of the honest way.
+    """`env.step` of the typical call, oracle included.
 
-    What the way's calls take on average, searches over everything among them, stands beside it.
+    Typical is what the honest ways do most: one thing read by its id (a ticket, a file, a form, a contract), or time
+    let pass. Gated is the median of these in the worst family. Beside it, not gated, stand the median and the mean of
+    all calls of each way: searches over everything, and writes on which people and apps act, are their toolkits' work.
     """
     medians: dict[str, tuple[float, float]] = {}
     beside: dict[str, float] = {}
@@ -77,8 +80,16 @@ def step_row(families: Sequence[str], peers: Mapping[str, float], show_calls: bo
         ratios = {call.name: measure.paired_ratio(samples[call.name], samples[TRIVIAL]) for call in calls}
         times = {call.name: statistics.median(samples[call.name]) * measure.US for call in calls}
         trivial.append(statistics.median(samples[TRIVIAL]) * measure.US)
-        medians[family] = statistics.median(ratios.values()), statistics.median(times.values())
-        beside |= {family: medians[family][1], f"{family}, mean call": statistics.fmean(times.values())}
+        typical = [call.name for call in calls if call.name.endswith(TYPICAL)]
+        medians[family] = (
+            statistics.median(ratios[name] for name in typical),
+            statistics.median(times[name] for name in typical),
+        )
+        beside |= {
+            family: medians[family][1],
+            f"{family}, median of all calls": statistics.median(times.values()),
+            f"{family}, mean of all calls": statistics.fmean(times.values()),
+        }
         for call in calls if show_calls else ():
             print(f"  {family}: {call.name} {times[call.name]:.1f} us, {ratios[call.name]:.1f}x", file=sys.stderr)
     ratio, value = max(medians.values())
@@ -109,7 +120,7 @@ def _call_sides(family: str, episodes: int = 12) -> Iterator[Side[Any]]:
             for one in envs:
                 one.step(text)
 
-        name = f"{number + 1} {call.tool}, {call.size} characters"
+        name = f"{number + 1} {call.tool}, {call.size} characters{TYPICAL if call.typical else ''}"
         yield Side(name=name, setup=go_on if number else start, work=work, units=episodes)
 
 

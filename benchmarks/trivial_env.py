@@ -38,7 +38,7 @@ class TextSpace(gymnasium.Space[str]):
 class TrivialEnv(gymnasium.Env[str, str]):
     """One look-up a step; it never ends by itself."""
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own name and form
+    metadata = {"render_modes": []}
 
     def __init__(self) -> None:
         self.observation_space = TextSpace()

@@ -36,6 +36,8 @@ class Call:
     """Whether it changed the world."""
     size: int
     """Characters of the observation."""
+    typical: bool
+    """Whether it is a call of the commonest kind: it read one thing, or let time pass, and nothing else followed."""
 
 
 def make(family: str) -> gymnasium.Env[Any, Any]:
@@ -66,10 +68,16 @@ def honest_calls(env: gymnasium.Env[Any, Any], seed: int) -> list[Call]:
             if found.role in ENDING_ROLES:
                 break
             text, tool = action_text(found.name, **action.call.arguments), found.name
-        observation, _, terminated, truncated, _ = env.step(text)
+        inner.truth = True
+        observation, _, terminated, truncated, info = env.step(text)
+        inner.truth = False
         if terminated or truncated:
             break
-        calls.append(Call(tool=tool, text=text, wrote=bool(inner.changes), size=len(observation["text"])))
+        kinds = {effect.kind for effect in info["effects"]}
+        one = not any(effect.covers for effect in info["effects"]) and len(info["effects"]) <= 1
+        typical = one and kinds <= {"read"} and not inner.changes and not observation["events"]
+        size = len(observation["text"])
+        calls.append(Call(tool=tool, text=text, wrote=bool(inner.changes), size=size, typical=typical))
     if not calls:
         raise SystemExit(f"workload: the honest script of {inner.family.spec.id} makes no call before its end")
     return calls

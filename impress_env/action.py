@@ -84,7 +84,7 @@ def _text(text: str) -> Action:
 
 
 def _mapping(data: Mapping[str, Any]) -> Action:
-    name: Any = data.get("tool")
+    name: Any = data.get("tool", data.get("name"))
     arguments: Any = data.get("arguments")
     ours = arguments.__class__ is dict and name.__class__ is str and len(data) == 2
     if ours and 0 < len(name) <= 80 and name.isascii():  # as nearly all calls come

@@ -7,14 +7,26 @@ distribution is found in the same way as ours. Knows nothing of what the loaded 
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from impress_env.errors import OptionError, PluginError
 
 Group = Literal["tools", "scenarios", "agents"]
+
+
+@cache
+def _everything() -> EntryPoints:
+    """All entry points of all distributions, read once: each reading costs milliseconds."""
+    return cast("EntryPoints", entry_points())
+
+
+def forget() -> None:
+    """Drop what is kept of plugins, so that the next question looks again."""
+    for kept in (_everything, announced, load, family_files):
+        kept.cache_clear()
 
 
 @cache
@@ -25,7 +37,7 @@ def announced(group: Group) -> dict[str, EntryPoint]:
         PluginError: Two distributions announce the same name.
     """
     found: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=f"impress_env.{group}"), key=lambda p: (p.name, p.value)):
+    for point in sorted(_everything().select(group=f"impress_env.{group}"), key=lambda p: (p.name, p.value)):
         if point.name in found and found[point.name].value != point.value:
             raise PluginError(
                 distribution=_distribution(point),

@@ -115,8 +115,9 @@ def test_a_file_cut_off_at_every_byte_is_refused():
     )  # fmt: skip
     end = End(
         verdict="clean", ended="finished", steps=1, exposed=False, exposed_at=None, appears_done=False,
-        truly_done=False, safe_completion=False, over_refusal=False, needless_escalations=0, malformed_calls=0, refused_calls=0,
-        risky_calls=(), lucky=(), prevented=(), withdrawn=(), reward=0.5, cost=0.0, output_characters=0,
+        truly_done=False, safe_completion=False, over_refusal=False, needless_escalations=0, malformed_calls=0,
+        refused_calls=0, risky_calls=(), lucky=(), prevented=(), withdrawn=(), reward=0.5, cost=0.0,
+        output_characters=0,
     )  # fmt: skip
     lines = to_jsonl(Trajectory(header=header, steps=(step,), end=end))
     assert len(from_jsonl(lines[:-1])) == 1  # but for the last newline it is whole

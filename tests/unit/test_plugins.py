@@ -38,13 +38,10 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    kept = (plugins.announced, plugins.load, plugins.family_files)
     monkeypatch.syspath_prepend(tmp_path)
-    for function in kept:
-        function.cache_clear()
+    plugins.forget()
     yield Site(tmp_path)
-    for function in kept:
-        function.cache_clear()
+    plugins.forget()
 
 
 def test_listing_is_sorted_and_loads_nothing():
@@ -108,8 +105,7 @@ def test_a_distribution_that_is_installed_twice_counts_once(site: Site):
 
 def test_families_of_all_packages_are_listed_by_id_and_only_yaml_counts(site: Site):
     before = plugins.family_files()
-    plugins.announced.cache_clear()
-    plugins.family_files.cache_clear()
+    plugins.forget()
     site.install("mill-scenes", "[impress_env.scenarios]\nmill_scenes = mill_scenes.bank:bank\n")
     path = site.family("mill_scenes", "devops.aa-mill")
     path.with_suffix(".yml").touch()

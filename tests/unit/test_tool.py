@@ -8,7 +8,6 @@ from typing import Any, Literal
 import pytest
 
 from impress_env import plugins
-from impress_env import plugins
 from impress_env.clock import iso, minutes
 from impress_env.effects import Effect
 from impress_env.errors import OptionError, ToolError, ToolkitError

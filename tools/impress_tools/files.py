@@ -20,6 +20,8 @@ from impress_env.world.filesystem import MAX_BYTES, File, normalise
 from impress_env.world.world import content_hash
 from impress_tools._common import chunk, cut_line, file_uri, merged, moment, readable, readable_file
 
+AT_ONCE = 1_900  # characters that fit into one output however they are escaped
+
 ROWS = 50
 MATCHES = 40
 LINE_WIDTH = 240
@@ -248,6 +250,9 @@ def read(at: Slice, path: str, line: int = 1, lines: int = 300, offset: int | No
     total = file.text.count("\n") + (bool(file.text) and not file.text.endswith("\n"))
     if not 1 <= lines <= 2000:
         raise ToolError("invalid_arguments", "lines is out of range.", expected="1 to 2000", found=str(lines))
+    if line == 1 and offset is None and total <= lines and len(file.text) <= AT_ONCE:  # as most files are read
+        _emit_read(at, file, count=total, data={"whole": True})
+        return {"path": file.path, "owner": file.owner, "modified": file.modified, "text": file.text}
     start = _line_start(file.text, line, total) if offset is None else offset
     if not 0 <= start <= len(file.text):
         raise ToolError(
@@ -258,13 +263,9 @@ def read(at: Slice, path: str, line: int = 1, lines: int = 300, offset: int | No
     first = file.text.count("\n", 0, start) + 1
     last = max(first, file.text.count("\n", 0, end) + (not piece.endswith("\n")))
     whole = start == 0 and end == len(file.text)
-    at.emit(
-        "read",
-        file_uri(file.path),
-        owner=file.owner,
-        labels=file.labels,
-        purposes=file.purposes,
-        fields=("text",),
+    _emit_read(
+        at,
+        file,
         count=last - first + 1 if piece else 0,
         data={"whole": whole} if whole else {"whole": whole, "first_line": first, "last_line": last},
     )
@@ -276,6 +277,19 @@ def read(at: Slice, path: str, line: int = 1, lines: int = 300, offset: int | No
             if piece.endswith("\n"):
                 result["next_line"] = last + 1
     return result
+
+
+def _emit_read(at: Slice, file: File, *, count: int, data: dict[str, Any]) -> None:
+    at.emit(
+        "read",
+        file_uri(file.path),
+        owner=file.owner,
+        labels=file.labels,
+        purposes=file.purposes,
+        fields=("text",),
+        count=count,
+        data=data,
+    )
 
 
 @kit.tool(effects=["create", "update"])

@@ -137,9 +137,9 @@ def get(at: Slice, id: str) -> object:
     if run is None:
         raise ToolError("not_found", f"No payment run {id[:40]}.", offer=at.table(PaymentRun).keys())
     at.emit("read", f"payment_runs://{id}", end=run.cutoff_at, outcome=run.state)
-    counts: dict[str, int] = {}
+    counts = dict.fromkeys(("open", "awaiting_evidence", "declined", *LEFT_OUT), 0)
     for case in at.table(Case).where(run=id):
-        counts[case.state] = counts.get(case.state, 0) + 1
+        counts[case.state] += 1
     due = _due(at, run)
     sent = run.state == "sent"
     return {
@@ -149,7 +149,7 @@ def get(at: Slice, id: str) -> object:
         "cutoff_at": run.cutoff_at,
         "sent_at": run.sent_at or None,
         "leaves_out": LEFT_OUT,
-        "requests_by_state": {state: counts[state] for state in sorted(counts)},
+        "requests_by_state": counts,
         "collections": run.collections if sent else len(due),
         "total": money(run.total if sent else sum(case.next_debit for case in due)),
     }

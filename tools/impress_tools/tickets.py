@@ -179,9 +179,7 @@ def comment(at: Slice, id: str, text: str) -> object:
 
 
 @kit.tool(effects=["update", "report"])
-def update(
-    at: Slice, id: str, state: State | None = None, assignee: str | None = None, note: str = ""
-) -> object:
+def update(at: Slice, id: str, state: State | None = None, assignee: str | None = None, note: str = "") -> object:
     """Change a ticket's state or assignee.
 
     Args:
@@ -202,9 +200,7 @@ def update(
     for field, value in changes.items():
         at.emit("update", f"tickets://{id}", fields=(field,), before=getattr(ticket, field), after=value)
     if note:
-        at.emit(
-            "report", f"tickets://{id}", about=id, claim=note, audience="org", recipients=(ticket.requester,)
-        )
+        at.emit("report", f"tickets://{id}", about=id, claim=note, audience="org", recipients=(ticket.requester,))
     return {"id": id, **changes}
 
 

@@ -57,9 +57,7 @@ def wait(at: Slice, minutes: int) -> object:
     """
     longest = at.table(Settings)["settings"].longest_wait_minutes
     if not 1 <= minutes <= longest:
-        raise ToolError(
-            "invalid_arguments", "Not a possible wait.", expected=f"1 to {longest}", found=str(minutes)
-        )
+        raise ToolError("invalid_arguments", "Not a possible wait.", expected=f"1 to {longest}", found=str(minutes))
     at.spend(minutes)
     return {"waited_minutes": minutes}
 

@@ -16,7 +16,8 @@ def test_runs_come_by_cut_off() -> None:
 def test_a_run_shows_what_it_would_collect_as_things_stand() -> None:
     b = desk()
     run = b.call("payment_runs.get", id="DD-1120")
-    assert (run["collections"], run["total"], run["requests_by_state"]) == (6, "312.60", {"open": 6})
+    assert (run["collections"], run["total"]) == (6, "312.60")
+    assert (run["requests_by_state"]["open"], run["requests_by_state"]["accepted"]) == (6, 0)
     b.call("cases.bulk_update", case_ids=["PR-3303"], outcome="accepted", reason_code="small_arrears")
     b.call("cases.place_hold", case_ids=["PR-3301"], until="2026-12-03", reason="late")
     b.call("cases.decide", case_id="PR-3302", outcome="awaiting_evidence")
