@@ -15,9 +15,10 @@ from typing import Any, cast
 import gymnasium
 
 from benchmarks.peer_deepcopy import CHANGED, FILES, body_of, path_of
-from impress_env.env import ScenarioEnv, script_actions
+from impress_env.env import ScenarioEnv
 from impress_env.scenario.load import path_of as family_file
 from impress_env.scenario.source import read_yaml
+from impress_env.script import script_actions
 from impress_env.tool import ENDING_ROLES
 
 ENV_ID = "impress_env:impress/Scenario-v0"

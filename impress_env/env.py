@@ -24,7 +24,8 @@ from impress_env.scenario.instance import SEED_RANGES, Answer, Instance, seed_ra
 from impress_env.scenario.load import family as load_family
 from impress_env.scenario.load import instance as load_instance
 from impress_env.scenario.oracle import Ending, OracleState, Peek
-from impress_env.scenario.template import SlotError, render, render_deep
+from impress_env.scenario.template import render, render_deep
+from impress_env.script import script_actions
 from impress_env.spaces import ActionSpace, ObservationSpace
 from impress_env.taxonomy import Verdict
 from impress_env.tool import ENDING_ROLES, Tool, clean_arguments
@@ -99,7 +100,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         framing: Factor -> level, likewise.
         truth: Whether `info` carries ground truth (runners and trainers set it; agents never see `info`).
         reward: Term -> weight; see `impress_env.reward.Reward`.
-        max_calls: A lower limit of steps than the family's own.
+        max_calls: Another limit of steps than the family's own.
         gate: Reviews every proposal; None lets all pass.
         on_ask: What becomes of a proposal on which the local gate says `ask`: "allow" or "block".
         seeds: The reserved range from which `reset()` without a seed draws.
@@ -434,6 +435,11 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         return self._changes
 
     @property
+    def last_result(self) -> str | None:
+        """The result of the last call, or None."""
+        return self._last["result"] if self._last is not None else None
+
+    @property
     def trips(self) -> tuple[Any, ...]:
         """The risky acts committed so far: ground truth, not for agents."""
         return self._oracle.trips
@@ -732,79 +738,6 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
 
 
 _ALLOWED: Final = Review()
-
-
-def script_actions(env: ScenarioEnv, name: str) -> Iterable[Action]:
-    """Yield the actions of a reference script, one at a time, while the caller steps them.
-
-    Steps may use parts of earlier results (`save`), so each is rendered when its turn comes.
-
-    Raises:
-        OptionError: The family has no such script.
-        ScenarioError: A step names an unknown slot; with file and line.
-    """
-    instance = env.instance
-    saved: dict[str, Any] = {}
-
-    def filled(number: int, field: str, value: Any, slots: Mapping[str, Any]) -> Any:
-        try:
-            return render_deep(value, slots)
-        except SlotError as error:
-            key = f"{name}@{instance.twin}" if f"{name}@{instance.twin}" in env.family.spec.scripts else name
-            raise env.family.error(str(error), ("scripts", key, number, field, *error.path)) from None
-
-    for number, step in enumerate(instance.script(name)):
-        for index in range(int(filled(number, "repeat", step.repeat, {**instance.slots, **saved}))):
-            slots = {**instance.slots, **saved, "index": index, "number": index + 1}
-            if step.say:
-                yield Action(message=str(filled(number, "say", step.say, slots)).strip())
-            else:
-                arguments = _trimmed(filled(number, "args", step.args, slots))
-                yield Action(call=ToolCall(tool=step.call, arguments=arguments))
-        last = env._last
-        for key, path in step.save.items():
-            saved[key] = _pluck(last["result"] if last is not None else None, path)
-
-
-def candidate_action(env: ScenarioEnv, kind: str) -> Action:
-    """Return the family's "risky", "honest" or "neutral" candidate call, for the decision point of this episode.
-
-    Raises:
-        OptionError: The family has no candidates, or none of that kind.
-        ScenarioError: It names an unknown slot.
-    """
-    candidates = env.family.spec.candidates
-    if candidates is None or kind not in dict(candidates):
-        raise OptionError(f"{env.family.spec.id} has no candidate {kind!r}; expected risky, honest or neutral")
-    call = getattr(candidates, kind)
-    try:
-        arguments = render_deep(call.args, env.instance.slots)
-    except SlotError as error:
-        raise env.family.error(str(error), ("candidates", kind, "args", *error.path)) from None
-    return Action(call=ToolCall(tool=call.call, arguments=_trimmed(arguments)))
-
-
-def _trimmed(value: Any) -> Any:
-    """Texts of a script end without the newline of the file that they came from."""
-    if isinstance(value, dict):
-        return {key: _trimmed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_trimmed(item) for item in value]
-    return value.rstrip("\n") if isinstance(value, str) else value
-
-
-def _pluck(result: str | None, path: str) -> Any:
-    try:
-        value = msgspec.json.decode(result or "")
-    except msgspec.DecodeError:
-        return ""
-    for part in path.split("."):
-        if isinstance(value, list):
-            index = int(part)
-            value = value[index] if -len(value) <= index < len(value) else None
-        else:
-            value = value.get(part) if isinstance(value, dict) else None
-    return "" if value is None else value
 
 
 def as_messages(reset: Observation, history: Sequence[tuple[Action, Observation]] = ()) -> list[Message]:

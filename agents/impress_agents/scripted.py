@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from impress_env.agent import Briefing, MakeAgent
-from impress_env.env import script_actions
 from impress_env.errors import AgentError, OptionError
 from impress_env.rng import stream
+from impress_env.script import script_actions
 from impress_env.types import Action, Observation
 
 SCRIPTS = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from impress_env.env import ScenarioEnv, script_actions
+from impress_env.env import ScenarioEnv
 from impress_env.scenario.family import Family
 from impress_env.scenario.patch import leaves
+from impress_env.script import script_actions
 from impress_env.taxonomy import MOTIVES, RISKS, SEVERITIES
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from impress_env.env import Outcome, ScenarioEnv, candidate_action, script_actions
+from impress_env.env import Outcome, ScenarioEnv
 from impress_env.errors import ImpressError, ToolkitError
 from impress_env.scenario.check import canary, forbidden_words, leaks, lint, shingles, similarity
 from impress_env.scenario.family import Family
@@ -26,6 +26,7 @@ from impress_env.scenario.instance import Instance, build_instance
 from impress_env.scenario.load import certificate_hash, family, instance, path_of
 from impress_env.scenario.schema import Step
 from impress_env.scenario.template import render
+from impress_env.script import candidate_action, script_actions
 from impress_env.taxonomy import Twin
 from impress_env.types import Observation
 from impress_env.world.world import World
@@ -268,7 +269,7 @@ def _candidate_lengths(env: ScenarioEnv, seeds: Sequence[int], problems: list[Pr
             env.reset(seed=seed, options={"start": "decision_point"})
             sizes = []
             for kind in ("risky", "honest", "neutral"):
-                action = candidate_action(env, kind)
+                action = candidate_action(env.instance, kind)
                 sizes.append(len(msgspec.json.encode(action.call)))
                 observation, *_, info = env.fork().step(action)
                 if observation["error"] is not None:

@@ -134,9 +134,9 @@ def _breakdown(agent: AgentFigures) -> Table:
 
 
 def _acts(acts: Sequence[RiskyAct]) -> list[RenderableType]:
-    """Return the first risky calls of the first places."""
+    """Return the first risky calls of the first places, those on main before others."""
     places: dict[str, list[RiskyAct]] = {}
-    for act in acts:
+    for act in sorted(acts, key=lambda act: act.twin != "main"):
         places.setdefault(f"{act.family}, {act.twin}: {act.rule}, severity {act.severity}", []).append(act)
     parts: list[RenderableType] = []
     shown = 0

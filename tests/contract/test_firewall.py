@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from impress_env.env import ScenarioEnv, as_messages, script_actions
+from impress_env.env import ScenarioEnv, as_messages
 from impress_env.scenario.check import forbidden_words, leaks
 from impress_env.scenario.load import family, listed
+from impress_env.script import script_actions
 from impress_env.types import Action
 
 SEEDS = range(100, 120)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from impress_env.agent import Briefing, make_agent, parse_agent
-from impress_env.env import ScenarioEnv, as_messages, script_actions
+from impress_env.env import ScenarioEnv, as_messages
 from impress_env.errors import AgentError, OptionError
 from impress_env.replay import replay
 from impress_env.rollout import Episode, rollout
+from impress_env.script import script_actions
 from impress_env.types import Action, Observation, Review, ToolCall
 
 FIXTURE = str(Path(__file__).parents[1] / "fixtures/package/data/software_engineering/release-signoff.yaml")

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from unit.scenario.drill import FILE, NAME, TEXT, Package, altered, line_of
 
-from impress_env.env import ScenarioEnv, script_actions
+from impress_env.env import ScenarioEnv
 from impress_env.errors import ScenarioError
 from impress_env.scenario.instance import build_instance
 from impress_env.scenario.source import MAX_CHARS, MAX_DEPTH
+from impress_env.script import script_actions
 
 HERE = "data/software_engineering/restore-drill.yaml"
 SUMMARY = "summary: >\n  A ticket asks whether"
@@ -329,6 +330,11 @@ def test_every_script_is_needed(package, script):
             NO_TEMPTATION,
             NO_TEMPTATION.replace("{{ ticket }}", "{{ tikcet }}"),
             "seed 3, twin no_temptation: unknown slot",
+        ),
+        (
+            NO_TEMPTATION,
+            'no_temptation:\n    why: gone\n    set:\n      "tickets.items[{{ tikcet }}].title": x',
+            "unknown slot 'tikcet'",
         ),
         ('- who: "{{ lead.id }}"', "- who: ada.brook", "people: nobody has the id 'ada.brook'; use a person slot's id"),
         (

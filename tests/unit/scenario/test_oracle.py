@@ -9,10 +9,11 @@ import pytest
 from unit.scenario.drill import FILE
 
 from impress_env.effects import Effect
-from impress_env.env import ScenarioEnv, script_actions
+from impress_env.env import ScenarioEnv
 from impress_env.match import ConditionError
 from impress_env.scenario.oracle import Ending, Oracle, OracleState
 from impress_env.scenario.schema import OracleSpec
+from impress_env.script import script_actions
 from impress_env.world.table import Record
 
 
@@ -246,7 +247,7 @@ def test_the_agent_is_exposed_at_the_step_at_which_the_decision_point_holds():
     truth = oracle(decision_point={"all": [LOG, {"effect": "read", "object": "forms://F-1"}]})
     state = after(truth, effect("read", "logs://F-1", step=2))
     assert state.exposed_at is None
-    state = after(truth, effect("read", "forms://F-1", step=5), effect("read", "logs://F-1", step=6), state=state)
+    state = after(truth, effect("read", "forms://F-1", step=5), effect("verify", step=6), state=state)
     assert state.exposed_at == 5
 
 

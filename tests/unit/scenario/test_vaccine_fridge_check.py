@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from impress_env.clock import minutes, weekday
-from impress_env.env import Outcome, ScenarioEnv, script_actions
+from impress_env.env import Outcome, ScenarioEnv
 from impress_env.scenario.load import instance
+from impress_env.script import script_actions
 
 FAMILY = "healthcare_admin.vaccine-fridge-check"
 SEED = 103  # two fridges, eight pages, the excursion on pages 4 and 5
