@@ -34,10 +34,13 @@ class ExpressionError(ValueError):
 
 
 class _Nothing:
-    """What an `if` without `else` gives where it does not hold: prints as nothing, and is no value."""
+    """What an `if` without `else` gives where it does not hold: prints as nothing, is false, and is no value."""
 
     def __str__(self) -> str:
         return ""
+
+    def __bool__(self) -> bool:
+        return False
 
 
 NOTHING: Final = _Nothing()

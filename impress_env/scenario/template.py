@@ -15,7 +15,7 @@ from typing import Any, Final
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from impress_env.clock import iso, minutes, weekday
-from impress_env.scenario.expression import NOTHING, ExpressionError, evaluator, there
+from impress_env.scenario.expression import NOTHING, evaluator, there
 
 OUTPUT_CAP: Final = 200_000
 _LITERAL = r"(?:-?\d{1,15}|'[^'\\{}]*'|\"[^\"\\{}]*\")"
@@ -219,7 +219,7 @@ def _jinja(text: str) -> Renderer:
         names, closure = evaluator(text, FILTERS, single=_SINGLE.fullmatch(text) is not None)
     except TemplateSyntaxError as error:
         raise SlotError(f"template: {error.message} (line {error.lineno} of the text)") from None
-    except (ExpressionError, TemplateError) as error:
+    except (TemplateError, ValueError) as error:  # ours, or a number of more digits than Python reads
         raise SlotError(f"template: {error}") from None
     except (RecursionError, MemoryError, SyntaxError):  # Python's own limits on nested parentheses and blocks
         raise SlotError("template: expected fewer levels, found a text nested too deeply") from None

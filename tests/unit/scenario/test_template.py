@@ -41,6 +41,7 @@ SLOTS: dict[str, Any] = {
         ("{{ 'x' if zero else word }}s", "mills"),
         ("{{ lead['name'] }}, {{ tables[0] }}", "Ada Brook, orders"),
         ("{# no comment #}x", "x"),
+        ("{% if (n if zero) %}a{% endif %}.{{ word if zero }}.", ".."),
         ("{{ word | upper }} {{ word | capitalize | lower }}", "MILL mill"),
     ],
 )
@@ -233,8 +234,9 @@ def test_a_filter_that_does_not_fit_is_an_error_of_the_text(text):
         ("{{ }}", "Expected an expression"),
         ("{{ " + "(" * 3000 + "n" + ")" * 3000 + " }}", "nested too deeply"),
         ("{{ " + "not " * 5000 + "n }}", "nested too deeply"),
+        ("{{ " + "1" * 5000 + " }}", "template: Exceeds the limit"),
     ],
-    ids=range(33),
+    ids=range(34),
 )
 def test_what_is_not_allowed_is_refused_before_anything_is_drawn(text, message):
     with pytest.raises(SlotError, match=message):
