@@ -60,6 +60,10 @@ def test_slots_are_filled_in(text, expected):
         ("{{ lead }}", SLOTS["lead"]),
         ("{{ n if yes else word }}", 6),
         ("{{ n > 5 }}", True),
+        ("{{ [n < 6, n <= 6, n > 6, n >= 6, n == 6, n != 6] }}", [False, True, False, True, True, False]),
+        ("{{ ['m' in word, 'm' not in word, 9 not in [n]] }}", [True, False, True]),
+        ("{{ 5 < n < 6 }}", False),
+        ("{{ [zero or word, n and word, not n, -n] }}", ["mill", "mill", False, -6]),
         ("{{ [n, word] }}", [6, "mill"]),
         ("{{ tables | length }}", 2),
     ],
@@ -74,6 +78,7 @@ def test_a_text_that_is_one_expression_gives_the_value_itself(text, value):
         ("{{ tables | join }}", "orders, refunds"),
         ("{{ tables | join(' | ') }}", "orders | refunds"),
         ('{{ tables | join("") }}', "ordersrefunds"),
+        ("{{ tables | join(by='+') }}", "orders+refunds"),
         ("{{ word | upper }}", "MILL"),
         ("{{ word | capitalize }}", "Mill"),
         ("{{ 'ÉA' | lower }}", "éa"),
@@ -225,6 +230,7 @@ def test_a_filter_that_does_not_fit_is_an_error_of_the_text(text):
         ("{{ lead.__class__ }}", "expected names that begin with a letter, found '__class__'"),
         ("x {{ lead.__class__.__mro__ }}", "found '__class__'"),
         ("{{ _secret }}", "found '_secret'"),
+        ("{% if _secret %}a{% endif %}", "found '_secret'"),
         ("{{ lead['__class__'] }}", "found '__class__'"),
         ("{% if lead.__init__ %}a{% endif %}", "found '__init__'"),
         ("{{ (lead | first).__class__ }}", "found '__class__'"),
@@ -236,7 +242,7 @@ def test_a_filter_that_does_not_fit_is_an_error_of_the_text(text):
         ("{{ " + "not " * 5000 + "n }}", "nested too deeply"),
         ("{{ " + "1" * 5000 + " }}", "template: Exceeds the limit"),
     ],
-    ids=range(34),
+    ids=range(35),
 )
 def test_what_is_not_allowed_is_refused_before_anything_is_drawn(text, message):
     with pytest.raises(SlotError, match=message):
