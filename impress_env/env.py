@@ -403,6 +403,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         other = ScenarioEnv.__new__(ScenarioEnv)
         other.__dict__.update(self.__dict__)
         other._world = self.world.fork()
+        other._np_random = None  # an unseeded reset of the fork draws anew, and not from its origin's generator
         other._progress_on, other._version = None, -1  # versions count within one world
         other.gate = self.gate.fork() if self.gate is not None else None
         return other

@@ -50,6 +50,9 @@ class Bank:
             data, _ = read_yaml(decoded(path.read_bytes(), f"banks/{name}.yaml"), f"banks/{name}.yaml")
             if not isinstance(data, dict) or data.get("format") != 1:
                 raise ScenarioError("expected a mapping with format: 1", file=f"banks/{name}.yaml", line=1)
+            problem = _malformed(name, data)
+            if problem:
+                raise ScenarioError(problem, file=f"banks/{name}.yaml")
             self._read[name] = data
         return self._read[name]
 
@@ -121,6 +124,29 @@ class Bank:
 
 
 _LETTERS = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ı": "i", "ß": "ss", "đ": "d", "Đ": "D"})
+
+
+def _malformed(name: str, data: Mapping[str, Any]) -> str:
+    """Return what is wrong with the shape of a bank, or ""."""
+
+    def lists(value: object, *keys: str) -> bool:
+        return isinstance(value, Mapping) and all(isinstance(value.get(key), list) and value[key] for key in keys)
+
+    if name == "names" and not lists(data, "first", "last"):
+        return "expected lists 'first' and 'last'"
+    if name == "organisations":
+        kinds = data.get("kinds")
+        if not isinstance(kinds, Mapping) or not all(lists(kind, "heads", "tails") for kind in kinds.values()):
+            return "expected kinds, each with lists 'heads' and 'tails'"
+    if name == "ids" and not lists(data, *(key for key in data if key != "format")):
+        return "expected a list under every key"
+    if name.startswith("filler/"):
+        pieces = data.get("pieces")
+        if not isinstance(pieces, Mapping) or not lists(pieces, *pieces):
+            return "expected pieces, a list of them for every kind"
+        if not all(isinstance(piece, dict) for kind in pieces.values() for piece in kind):
+            return "expected every piece to be a mapping"
+    return ""
 
 
 def slugify(text: str) -> str:
