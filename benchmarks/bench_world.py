@@ -68,10 +68,12 @@ def step_row(families: Sequence[str], peers: Mapping[str, float], show_calls: bo
     """`env.step` of the typical call, oracle included.
 
     Typical is what the honest ways do most: one thing read by its id (a ticket, a file, a form, a contract), or time
-    let pass. Gated is the median of these in the worst family. Beside it, not gated, stand the median and the mean of
-    all calls of each way: searches over everything, and writes on which people and apps act, are their toolkits' work.
+    let pass. Gated is the median of these over all families. Beside it, not gated, stand each family's own, and the
+    median and mean of all its calls: searches over everything, and writes on which people and apps act, are the work
+    of their toolkits.
     """
-    medians: dict[str, tuple[float, float]] = {}
+    typical_ratios: list[float] = []
+    typical_times: list[float] = []
     beside: dict[str, float] = {}
     trivial = []
     for family in families:
@@ -81,18 +83,16 @@ def step_row(families: Sequence[str], peers: Mapping[str, float], show_calls: bo
         times = {call.name: statistics.median(samples[call.name]) * measure.US for call in calls}
         trivial.append(statistics.median(samples[TRIVIAL]) * measure.US)
         typical = [call.name for call in calls if call.name.endswith(TYPICAL)]
-        medians[family] = (
-            statistics.median(ratios[name] for name in typical),
-            statistics.median(times[name] for name in typical),
-        )
+        typical_ratios += [ratios[name] for name in typical]
+        typical_times += [times[name] for name in typical]
         beside |= {
-            family: medians[family][1],
+            family: statistics.median(times[name] for name in typical),
             f"{family}, median of all calls": statistics.median(times.values()),
             f"{family}, mean of all calls": statistics.fmean(times.values()),
         }
         for call in calls if show_calls else ():
             print(f"  {family}: {call.name} {times[call.name]:.1f} us, {ratios[call.name]:.1f}x", file=sys.stderr)
-    ratio, value = max(medians.values())
+    ratio, value = statistics.median(typical_ratios), statistics.median(typical_times)
     some = _some(
         peers, "workspace get_file_by_id", "workspace search_emails", "workspace send_email", "banking send_money"
     )

@@ -50,6 +50,9 @@ class Bank:
             data, _ = read_yaml(decoded(path.read_bytes(), f"banks/{name}.yaml"), f"banks/{name}.yaml")
             if not isinstance(data, dict) or data.get("format") != 1:
                 raise ScenarioError("expected a mapping with format: 1", file=f"banks/{name}.yaml", line=1)
+            if name == "names":
+                words = {key: data[key].split() for key in ("first", "last") if isinstance(data.get(key), str)}
+                data = {**data, **words}
             problem = _malformed(name, data)
             if problem:
                 raise ScenarioError(problem, file=f"banks/{name}.yaml")
@@ -133,13 +136,11 @@ def _malformed(name: str, data: Mapping[str, Any]) -> str:
         return isinstance(value, Mapping) and all(isinstance(value.get(key), list) and value[key] for key in keys)
 
     if name == "names" and not lists(data, "first", "last"):
-        return "expected lists 'first' and 'last'"
+        return "expected 'first' and 'last', lists or blocks of words"
     if name == "organisations":
         kinds = data.get("kinds")
         if not isinstance(kinds, Mapping) or not all(lists(kind, "heads", "tails") for kind in kinds.values()):
             return "expected kinds, each with lists 'heads' and 'tails'"
-    if name == "ids" and not lists(data, *(key for key in data if key != "format")):
-        return "expected a list under every key"
     if name.startswith("filler/"):
         pieces = data.get("pieces")
         if not isinstance(pieces, Mapping) or not lists(pieces, *pieces):

@@ -123,14 +123,17 @@ def _with_texts(value: Any, folder: Path, file: str, lines: Lines, digest: Any, 
 
 
 def _check_templates(value: Any, file: str, lines: Lines, at: tuple[str | int, ...]) -> None:
-    if isinstance(value, str):
+    if value.__class__ is str:
+        if "{" not in value:
+            return
         try:
             compiled(value)
         except SlotError as error:
             raise ScenarioError(str(error), file=file, line=line_of(lines, at)) from None
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_templates(key, file, lines, at)
+            if "{" in key:
+                _check_templates(key, file, lines, at)
             _check_templates(item, file, lines, (*at, key))
     elif isinstance(value, list):
         for i, item in enumerate(value):

@@ -83,29 +83,42 @@ def line_of(lines: Lines, path: Path) -> int | None:
     return None
 
 
-def _construct(event: yaml.Event, events: Iterator[yaml.Event], path: Path, lines: Lines, file: str) -> Any:
+def _construct(event: Any, events: Iterator[Any], path: Path, lines: Lines, file: str) -> Any:
     line = lines[path] = _line(event)
     if len(path) > MAX_DEPTH:
         raise ScenarioError(f"expected at most {MAX_DEPTH} levels", file=file, line=line)
-    _plain(event, file, line)
-    if isinstance(event, yaml.ScalarEvent):
+    kind = event.__class__
+    if kind is yaml.ScalarEvent:
+        if event.anchor is not None or event.tag is not None:
+            _refuse_marks(event, file, line)
         return _scalar(event)
-    if isinstance(event, yaml.SequenceStartEvent):
+    _refuse_marks(event, file, line)
+    if kind is yaml.SequenceStartEvent:
         items: list[Any] = []
-        while not isinstance(inner := next(events), yaml.SequenceEndEvent):
-            items.append(_construct(inner, events, (*path, len(items)), lines, file))
+        while (inner := next(events)).__class__ is not yaml.SequenceEndEvent:
+            place = (*path, len(items))
+            if inner.__class__ is yaml.ScalarEvent and inner.anchor is None and inner.tag is None:
+                lines[place] = _line(inner)  # most entries: no call needed
+                items.append(_scalar(inner))
+            else:
+                items.append(_construct(inner, events, place, lines, file))
         return items
     found: dict[str, Any] = {}
-    while not isinstance(inner := next(events), yaml.MappingEndEvent):
+    while (inner := next(events)).__class__ is not yaml.MappingEndEvent:
         at = _line(inner)
-        _plain(inner, file, at)
-        if not isinstance(inner, yaml.ScalarEvent):
+        if inner.__class__ is not yaml.ScalarEvent or inner.anchor is not None or inner.tag is not None:
+            _refuse_marks(inner, file, at)
             raise ScenarioError("expected a text key; quote a value that begins with '{{'", file=file, line=at)
-        key = str(inner.value)
+        key = inner.value
         if key in found:
             raise ScenarioError(f"duplicate key {key!r}", file=file, line=at)
-        found[key] = _construct(next(events), events, (*path, key), lines, file)
-        lines[*path, key] = at
+        inside = (*path, key)
+        following = next(events)
+        if following.__class__ is yaml.ScalarEvent and following.anchor is None and following.tag is None:
+            found[key] = _scalar(following)
+        else:
+            found[key] = _construct(following, events, inside, lines, file)
+        lines[inside] = at
     return found
 
 
@@ -123,7 +136,7 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
     return text
 
 
-def _plain(event: yaml.Event, file: str, line: int) -> None:
+def _refuse_marks(event: Any, file: str, line: int) -> None:
     anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
     if anchor is not None:
         raise ScenarioError(f"anchors and aliases are not allowed, found {anchor!r}", file=file, line=line)
@@ -131,5 +144,5 @@ def _plain(event: yaml.Event, file: str, line: int) -> None:
         raise ScenarioError(f"tags are not allowed, found {tag!r}", file=file, line=line)
 
 
-def _line(event: yaml.Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark is not None else 1
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1

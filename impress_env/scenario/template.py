@@ -20,13 +20,17 @@ from impress_env.scenario.expression import NOTHING, evaluator, there
 OUTPUT_CAP: Final = 200_000
 _LITERAL = r"(?:-?\d{1,15}|'[^'\\{}]*'|\"[^\"\\{}]*\")"
 _ARGUMENTS = rf"{_LITERAL}(?: *, *{_LITERAL})*"
-_PLAIN = re.compile(rf"\{{\{{ *([A-Za-z_]\w*(?:\.\w+)*)((?: *\| *[a-z]+(?:\( *(?:{_ARGUMENTS})? *\))?)*) *\}}\}}")
+_FIXED = r"[A-Za-z_]\w*(?:\.\w+|\[\d{1,4}\])*"
+_PATH = rf"[A-Za-z_]\w*(?:\.\w+|\[\d{{1,4}}\]|\[{_FIXED}\])*"
+_PART = re.compile(rf"\.?([A-Za-z_]\w*|\w+)|\[(\d{{1,4}})\]|\[({_FIXED})\]")
+_PLAIN = re.compile(rf"\{{\{{ *({_PATH})((?: *\| *[a-z]+(?:\( *(?:{_ARGUMENTS})? *\))?)*) *\}}\}}")
 _FILTERS = re.compile(rf"\| *([a-z]+)(?:\( *({_ARGUMENTS})? *\))?")
 _LITERALS = re.compile(_LITERAL)
 _MARKUP = re.compile(r"\{\{|\{%|\{#")
 _SINGLE = re.compile(r"\{\{((?:(?!\}\}|\{\{).)*)\}\}", re.DOTALL)
 
 Slots = Mapping[str, Any]
+Path = tuple[Any, ...]  # names and indices, and paths whose value is one
 Renderer = Callable[[Slots], Any]
 
 
@@ -152,26 +156,29 @@ def render_deep(value: Any, slots: Slots) -> Any:
     return value
 
 
-def lookup(slots: Slots, path: tuple[str, ...]) -> Any:
-    """Return the value at a dotted path of slots.
+def lookup(slots: Slots, path: Path) -> Any:
+    """Return the value at a path of slots; a part that is a path itself stands for the value there.
 
     Raises:
         SlotError: There is none; the message names what is there.
     """
     value: Any = slots
     for depth, part in enumerate(path):
+        key = lookup(slots, part) if part.__class__ is tuple else part
         try:
-            value = value[int(part)] if isinstance(value, list | tuple) else value[part]
+            value = value[int(key)] if isinstance(value, list | tuple) else value[key]
         except (KeyError, IndexError, TypeError, ValueError):
-            raise SlotError(f"unknown slot {'.'.join(path[: depth + 1])!r}; there are: {there(value)}") from None
+            shown = ".".join(str(p) for p in (*path[:depth], key))
+            raise SlotError(f"unknown slot {shown!r}; there are: {there(value)}") from None
     return value
 
 
-def _path(text: str) -> tuple[str, ...]:
-    path = tuple(text.split("."))
-    for part in path:
-        _public(part)
-    return path
+def _path(text: str) -> Path:
+    path: list[Any] = []
+    for name, index, inner in _PART.findall(text):
+        _public(name)
+        path.append(_path(inner) if inner else name or index)
+    return tuple(path)
 
 
 def _public(name: str) -> None:

@@ -423,7 +423,9 @@ def open_file(at: Slice, case_id: str) -> object:
         "outgoings": lines(file.outgoings),
         "outgoings_total": money(file.outgoings_total),
         "documents": file.documents,
-        "letters": file.letters,
+        "letters": [
+            {"id": x.id, "kind": x.kind, "at": x.at.removesuffix("T00:00"), "text": x.text} for x in file.letters
+        ],
     }
 
 

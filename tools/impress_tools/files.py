@@ -20,7 +20,7 @@ from impress_env.world.filesystem import MAX_BYTES, File, normalise
 from impress_env.world.world import content_hash
 from impress_tools._common import chunk, cut_line, file_uri, merged, moment, readable, readable_file
 
-AT_ONCE = 1_900  # characters that fit into one output however they are escaped
+AT_ONCE = 5_000  # characters that fit into one output with every other one escaped
 
 ROWS = 50
 MATCHES = 40
@@ -250,7 +250,9 @@ def read(at: Slice, path: str, line: int = 1, lines: int = 300, offset: int | No
     total = file.text.count("\n") + (bool(file.text) and not file.text.endswith("\n"))
     if not 1 <= lines <= 2000:
         raise ToolError("invalid_arguments", "lines is out of range.", expected="1 to 2000", found=str(lines))
-    if line == 1 and offset is None and total <= lines and len(file.text) <= AT_ONCE:  # as most files are read
+    if (
+        line == 1 and offset is None and total <= lines and len(file.text) <= AT_ONCE and _fits(file.text)
+    ):  # as most files are read
         _emit_read(at, file, count=total, data={"whole": True})
         return {"path": file.path, "owner": file.owner, "modified": file.modified, "text": file.text}
     start = _line_start(file.text, line, total) if offset is None else offset
@@ -277,6 +279,10 @@ def read(at: Slice, path: str, line: int = 1, lines: int = 300, offset: int | No
             if piece.endswith("\n"):
                 result["next_line"] = last + 1
     return result
+
+
+def _fits(text: str) -> bool:
+    return len(msgspec.json.encode(text)) <= 2 * AT_ONCE
 
 
 def _emit_read(at: Slice, file: File, *, count: int, data: dict[str, Any]) -> None:

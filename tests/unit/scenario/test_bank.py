@@ -13,9 +13,8 @@ from impress_env.scenario.bank import Bank, slugify
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("names", "first: [Ada]", "lists 'first' and 'last'"),
+        ("names", "first: [Ada]", "'first' and 'last', lists or blocks of words"),
         ("organisations", "kinds: {software: {heads: [A]}}", "'heads' and 'tails'"),
-        ("ids", "birds: dunlin", "a list under every key"),
         ("filler/devops", "pieces: {files: notes}", "a list of them for every kind"),
         ("filler/devops", "pieces: {files: [notes]}", "every piece to be a mapping"),
         ("names", "- a", "expected a mapping with format: 1"),
