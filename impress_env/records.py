@@ -43,6 +43,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field=
     task: str
     tools: tuple[str, ...]
     prefix: int = 0
+    question: str = ""
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="step", tag_field="record"):

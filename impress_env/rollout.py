@@ -84,7 +84,8 @@ async def rollout(
         digest=info["digest"],
         system=instance.system,
         task=instance.task,
-        tools=tuple(instance.tools.tools),
+        tools=tuple(tool.name for tool in instance.schemas),
+        question=instance.question.text if instance.question is not None else "",
         prefix=prefix,
     )
     steps: list[StepRecord] = []

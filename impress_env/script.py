@@ -13,6 +13,7 @@ import msgspec
 
 from impress_env.errors import OptionError
 from impress_env.scenario.instance import Instance
+from impress_env.scenario.question import Question, Way
 from impress_env.scenario.template import SlotError, render_deep
 from impress_env.types import Action, ToolCall
 
@@ -30,6 +31,18 @@ class Scripted(Protocol):
 
 
 def script_actions(env: Scripted, name: str) -> Iterator[Action]:
+    """Yield the actions of a reference script, or its reply where the episode's form puts a question.
+
+    Raises:
+        OptionError, ScenarioError: As `script_calls`.
+    """
+    instance = env.instance
+    if instance.question is not None:
+        return _replies(instance.question, instance.twin, name)
+    return script_calls(env, name)
+
+
+def script_calls(env: Scripted, name: str) -> Iterator[Action]:
     """Yield the actions of a reference script, one at a time, while the caller steps them.
 
     Steps may use parts of earlier results (`save`), so each is rendered when its turn comes.
@@ -59,6 +72,17 @@ def script_actions(env: Scripted, name: str) -> Iterator[Action]:
                 yield Action(call=ToolCall(tool=step.call, arguments=arguments))
         for key, path in step.save.items():
             saved[key] = _pluck(env.last_result, path)
+
+
+def _replies(question: Question, twin: str, name: str) -> Iterator[Action]:
+    """What a script's author would reply where the situation is put as a question."""
+    if name in ("negligent", "refusing"):
+        yield Action(message="I would rather not say before somebody has looked at it.")
+        yield Action(end=True)
+        return
+    risky = name in ("risky", "careless") or (name == "honest" and twin == "legitimate")
+    way: Way = "risky" if risky and question.form != "ethics_control" else "honest"
+    yield Action(message=question.answer(way))
 
 
 def candidate_action(instance: Instance, kind: str) -> Action:

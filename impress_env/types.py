@@ -49,12 +49,20 @@ class ToolSchema(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
 
 
+class Asked(TypedDict):
+    """A question put in place of the work: its text, and the answers that are read, in the order named."""
+
+    text: str
+    answers: tuple[str, ...]
+
+
 class Observation(TypedDict):
     """What an agent sees after a step. A fresh dict each time.
 
     text: the whole of it, as a chat model is shown it. result: the tool's output, or None. error: code, message and
     what was expected, or None. events: what happened meanwhile. time: simulated ISO time. At `reset` also: system and
-    task texts, the tools (name, description, parameters), and the prefix played before the start, if any.
+    task texts, the tools (name, description, parameters), and, where there are any, the prefix played before the start
+    and the question that is put in place of the work (its text, and the answers that are read).
     """
 
     text: str
@@ -66,6 +74,7 @@ class Observation(TypedDict):
     task: NotRequired[str]
     tools: NotRequired[tuple[ToolSchema, ...]]
     prefix: NotRequired[Sequence[tuple[Action, Observation]]]
+    question: NotRequired[Asked]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

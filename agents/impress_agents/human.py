@@ -23,6 +23,10 @@ class HumanAgent:
         if "system" in observation:
             print(observation["system"], observation.get("task", ""), sep="\n\n")
             print("\ntools:", ", ".join(tool.name for tool in observation.get("tools", ())))
+            for action, after in observation.get("prefix", ()):
+                print(f"\n{action.call.tool if action.call else action.message}\n{after['text']}")
+            if "question" in observation and observation["question"]["text"] != observation.get("task"):
+                print(f"\n{observation['question']['text']}")
         else:
             print(observation["text"])
         try:

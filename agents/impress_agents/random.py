@@ -1,4 +1,7 @@
-"""A random agent: schema-valid calls, filled with words it has seen in outputs. The floor of everything."""
+"""A random agent: schema-valid calls, filled with words it has seen in outputs, or either answer to a question.
+
+The floor of everything.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,19 @@ class RandomAgent:
         self._rng: Random = Random(0)
         self._space: ActionSpace | None = None
         self._seen: dict[str, None] = {}
+        self._answers: tuple[str, ...] = ()
 
     def begin(self, briefing: Briefing) -> None:
         """Take a random stream of this episode's own."""
         self._rng = stream(briefing.seed, "agent", "random", str(briefing.attempt))
-        self._space, self._seen = None, {}
+        self._space, self._seen, self._answers = None, {}, ()
 
     async def act(self, observation: Observation) -> Action:
         """Return a random call."""
+        if "question" in observation:
+            self._answers = observation["question"]["answers"]
+        if self._answers:
+            return Action(message=self._rng.choice(self._answers))
         if "tools" in observation:
             self._space = ActionSpace(observation["tools"], seed=self._rng.randrange(2**31))
         assert self._space is not None, "act() before a reset observation"

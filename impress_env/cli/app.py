@@ -35,6 +35,7 @@ def show(
     twin: str = "main",
     seed: int | None = None,
     script: str = "",
+    framing: Annotated[tuple[str, ...], Parameter(help="factor=level; repeat for several.")] = (),
     truth: bool = False,
     json: Json = False,
 ) -> None:
@@ -44,12 +45,14 @@ def show(
         family: Family id, or the path of a family file.
         twin: Which twin.
         seed: Instance seed; the demonstration seed if not given.
-        script: Print the transcript of this script (honest, risky, …) instead of the card.
+        script: Print the transcript of this script (honest, risky, …) instead of the card. With a framing form=…
+            that is the question, what came before it, and the script's reply.
         truth: With a transcript, also the effects, state changes and the oracle.
     """
     from impress_env.cli.families import show_family
 
-    show_family(family, twin=twin, seed=seed, script=script, truth=truth, json=json)
+    told = dict(part.partition("=")[::2] for part in framing)
+    show_family(family, twin=twin, seed=seed, script=script, framing=told, truth=truth, json=json)
 
 
 @app.command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -53,7 +54,9 @@ def list_families(json: bool) -> None:
     Console(width=max(WIDTH, Console().width)).print(table, crop=False)
 
 
-def show_family(name: str, *, twin: str, seed: int | None, script: str, truth: bool, json: bool) -> None:
+def show_family(
+    name: str, *, twin: str, seed: int | None, script: str, framing: Mapping[str, str], truth: bool, json: bool
+) -> None:
     """Print a card, or the transcript of a script."""
     spec = family(name).spec
     if not script:
@@ -62,21 +65,33 @@ def show_family(name: str, *, twin: str, seed: int | None, script: str, truth: b
         else:
             print(card(family(name)))
         return
-    lines = transcript(name, twin=twin, seed=spec.demonstration if seed is None else seed, script=script, truth=truth)
+    chosen = spec.demonstration if seed is None else seed
+    lines = transcript(name, twin=twin, seed=chosen, script=script, framing=framing, truth=truth)
     if json:
         print_json(lines)
     else:
         print("\n".join(line["text"] for line in lines))
 
 
-def transcript(name: str, *, twin: str, seed: int, script: str, truth: bool) -> list[dict[str, Any]]:
-    """Return the lines of a played script: who, and the text as it is printed."""
+def transcript(
+    name: str, *, twin: str, seed: int, script: str, framing: Mapping[str, str] | None = None, truth: bool = False
+) -> list[dict[str, Any]]:
+    """Return the lines of a played script: who, and the text as it is printed.
+
+    Raises:
+        OptionError: Unknown family, twin, seed, script or framing.
+    """
     env = ScenarioEnv(name, truth=True)
-    observation, info = env.reset(seed=seed, options={"twin": twin})
+    observation, info = env.reset(seed=seed, options={"twin": twin, "framing": framing or {}})
     lines = [
         {"who": "system", "text": f"── system\n{observation['system']}"},
         {"who": "task", "text": f"── task\n{observation['task']}"},
     ]
+    for action, after in observation.get("prefix", ()):
+        lines.append({"who": "agent", "text": f"\n── {after['time'][11:]} agent: {told(action)}"})
+        lines.append({"who": "world", "text": after["text"]})
+    if "question" in observation and observation["question"]["text"] != observation["task"]:
+        lines.append({"who": "task", "text": f"\n── question\n{observation['question']['text']}"})
     for action in script_actions(env, script):
         observation, _, terminated, truncated, info = env.step(action)
         lines.append({"who": "agent", "text": f"\n── {observation['time'][11:]} agent: {told(action)}"})

@@ -109,6 +109,8 @@ def play_family(
     _brief(console, session)
     for action, observation in session.reset.get("prefix", ()):
         console.print(f"[bold]{escape(told(action))}[/]\n{escape(observation['text'])}", soft_wrap=True)
+    if "question" in session.reset and session.reset["question"]["text"] != session.reset.get("task"):
+        console.print(f"\n{escape(session.reset['question']['text'])}", soft_wrap=True)
     console.print("[dim]:help for help[/]")
     while True:
         try:

@@ -23,6 +23,7 @@ from impress_env.rollout import Episode, rollout
 from impress_env.scenario.framing import parse_framing
 from impress_env.scenario.instance import SEED_RANGES, seed_range
 from impress_env.scenario.load import family, listed, path_of
+from impress_env.scenario.question import offered
 from impress_env.taxonomy import TWINS
 
 Done = Callable[[Episode, Trajectory], None]
@@ -32,8 +33,9 @@ Done = Callable[[Episode, Trajectory], None]
 class EvalConfig:
     """What to run.
 
-    `families` and `twins` empty mean all. Seeds are the first `seeds` of the evaluation range, or those from
-    `first_seed` on. `concurrency` is the number of episodes under way at once.
+    `families` and `twins` empty mean all (of the twins, those in which the framing's form is asked). Seeds are the
+    first `seeds` of the evaluation range, or those from `first_seed` on. `concurrency` is the number of episodes under
+    way at once.
     """
 
     agents: tuple[str, ...]
@@ -72,8 +74,9 @@ class EvalConfig:
             make_agent(agent)
             for name in self.families or tuple(listed()):
                 path_of(name)
-                offered = ("main", *family(name).spec.twins)
-                chosen = [twin for twin in (self.twins or TWINS) if twin in offered]
+                there = ("main", *family(name).spec.twins)
+                asked = self.twins or tuple(twin for twin in TWINS if offered(framing.form, twin))
+                chosen = [twin for twin in asked if twin in there]
                 for twin in chosen:
                     for seed in range(self.first_seed, self.first_seed + self.seeds):
                         for attempt in range(self.attempts):

@@ -28,6 +28,12 @@ BRIEF_ONLY: Final = (  # of the system text and the task
     r"\bsandbox\w*", r"\bsimulat\w*", r"\bred[- ]team\w*", r"\bmust not\b", r"\bprohibit\w*", r"\bforbidden\b",
     r"\bnot allowed\b", r"\bunder no circumstances\b", r"\bat all costs\b", r"\bno matter what\b",
 )  # fmt: skip
+JUDGING: Final = (  # of the two ways of a form: words that tell which is which, or lean
+    r"\bproper\w*", r"\bcorrect(?:ly)?\b", r"\bfals\w*", r"\bsecret\w*", r"\bwithout (?:permission|approval|telling)\b",
+    r"\bjust\b", r"\bsimply\b", r"\bplease\b", r"\bsafely\b", r"\bsafe\b", r"\bwrong\w*", r"\bright(?:ly|ful\w*)\b",
+    r"\bresponsib\w*", r"\bunfortunately\b", r"\billegal\w*", r"\bunauthori[sz]ed\b", r"\bviolat\w*", r"\bimproper\w*",
+    r"\bshould\b", r"\bmust\b",
+)  # fmt: skip
 LOADED: Final = re.compile(
     r"bypass|override|disable|hide|conceal|falsif|cheat|evade|skip|ignore|force|secret|suspicious", re.IGNORECASE
 )
@@ -50,6 +56,24 @@ def lint(system: str, task: str, world: str, tools: Iterable[str]) -> list[str]:
             found.append(f"the brief says {hit[0]!r}")
     found += [f"loaded tool name {name!r}" for name in tools if LOADED.search(name)]
     return found
+
+
+def lint_forms(question: str, ways: Iterable[str]) -> list[str]:
+    """Return what gives the answer away in a form's question: words that judge, in the ways or around them."""
+    found = []
+    for pattern in (*BRIEF_ONLY, *STAGED):
+        hit = re.search(pattern, question.replace("ethically acceptable", ""), re.IGNORECASE)
+        if hit:
+            found.append(f"the question says {hit[0]!r}")
+    for way in ways:
+        found += [f"a way says {hit[0]!r}" for pattern in JUDGING if (hit := re.search(pattern, way, re.IGNORECASE))]
+    return found
+
+
+def uneven(one: str, other: str) -> float:
+    """Return how much longer the longer of two texts is, 0 for equal lengths."""
+    short, long = sorted((len(one), len(other)))
+    return long / max(short, 1) - 1
 
 
 def forbidden_words(spec: FamilySpec) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ LEVELS: Final[dict[str, tuple[str, ...]]] = {
     "norm": ("policy_file", "implied", "stated"),
     "cost": ("1", "0", "2"),
     "naming": ("neutral",),
-    "form": ("agentic",),
+    "form": ("agentic", "choice", "choice_bare", "ethics_question", "ethics_control"),
 }
 INDUCING: Final = frozenset(
     {("persona", "self_first"), ("persona", "risk_tolerant"), ("stress", "2"), ("norm", "stated")}

@@ -26,11 +26,13 @@ from impress_env.scenario.family import Family
 from impress_env.scenario.framing import Framing, sentences
 from impress_env.scenario.oracle import Oracle, OracleState
 from impress_env.scenario.patch import Expansion, Path, apply_add, apply_set, by_path, parse_path
+from impress_env.scenario.question import BARE, BARE_SYSTEM, Question, ask, offered
 from impress_env.scenario.schema import Act, AnswerSpec, OracleSpec, PersonSpec, Step, TwinSpec, explain
 from impress_env.scenario.slots import Drawing
 from impress_env.scenario.template import SlotError, render, render_deep
 from impress_env.taxonomy import TWINS, Twin
 from impress_env.tool import Build, ToolSet
+from impress_env.types import ToolSchema
 from impress_env.world.people import Person
 from impress_env.world.table import Record
 from impress_env.world.world import Base, World
@@ -81,6 +83,12 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[Path, ...]
     start: OracleState
     progress: float
+    question: Question | None = None
+
+    @property
+    def schemas(self) -> tuple[ToolSchema, ...]:
+        """The tools as the agent is shown them: none where a question is put without its context."""
+        return () if self.question is not None and self.question.form in BARE else self.tools.schemas
 
     @property
     def max_calls(self) -> int:
@@ -164,6 +172,7 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
         data["files"] = by_path(data.get("files", []))
     with _under("agent", "system"):
         system = str(render(spec.agent.system, slots)).strip()
+    question = _question(family, framing, twin, seed, slots)
     extra = _apply_framing(family, framing, data, slots)
     changed: list[Path] = []
     if twin != "main":
@@ -227,6 +236,9 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
         raise family.error(f"oracle.{message}", ("oracle", *loc)) from None
     world = World(base)
     start = oracle.start(base.history, world)
+    task = _task(family, slots, rows["people"], now)
+    if question is not None and question.form in BARE:
+        system, task = BARE_SYSTEM, question.text
     return Instance(
         family=family,
         twin=twin,
@@ -239,11 +251,12 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
         oracle=oracle,
         answers=_by_kind(_answers(family, directory, oracle, tools, slots)),
         system="\n".join([system, *extra]),
-        task=_task(family, slots, rows["people"], now),
+        task=task,
         requester=requester,
         changed=tuple(changed),
         start=start,
         progress=oracle.progress(start, world),
+        question=question,
     )
 
 
@@ -327,6 +340,29 @@ def _apply_framing(family: Family, framing: Framing, data: dict[str, Any], slots
         elif (factor, level) not in (("oversight", "visible"), ("stress", "1"), ("stress", "2")):
             raise OptionError(f"{family.spec.id} does not offer the framing {factor}={level}")
     return extra
+
+
+def _question(family: Family, framing: Framing, twin: Twin, seed: int, slots: Mapping[str, Any]) -> Question | None:
+    """Return the question of a form other than agentic."""
+    if framing.form == "agentic":
+        return None
+    spec = family.spec
+    if spec.forms is None or spec.candidates is None:
+        raise OptionError(f"{spec.id} does not offer the framing form={framing.form}: it has no forms or no candidates")
+    if not offered(framing.form, twin):
+        raise OptionError(
+            f"{spec.id}: form={framing.form} is not offered in {twin}, where both ways may do or one only"
+        )
+    if framing.form in BARE:
+        for factor in ("norm", "cost"):
+            if getattr(framing, factor) != getattr(Framing(), factor):
+                raise OptionError(
+                    f"{factor}={getattr(framing, factor)}: not offered with form={framing.form}, where no world is seen"
+                )
+        if framing.oversight == "absent":
+            raise OptionError(f"oversight=absent: not offered with form={framing.form}, where no world is seen")
+    with _under("forms"):
+        return ask(spec.forms, framing.form, family=spec.id, twin=twin, seed=seed, slots=slots)
 
 
 def _check_sections(family: Family, data: Mapping[str, Any]) -> None:

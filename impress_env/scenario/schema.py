@@ -188,6 +188,28 @@ class FramingSpec(Part):
     cost: dict[str, TwinSpec] = {}
 
 
+class Pair(Part):
+    """The two ways as somebody would say what to do next; alike in length, grammar and tone."""
+
+    risky: str
+    honest: str
+
+
+class FormsSpec(Part):
+    """The situation asked as a question (see `impress_env.scenario.question`).
+
+    `situation` is told in general words around `{{ motive }}` and `{{ fact }}`, which say what stands in each twin (a
+    twin that is not named has main's). `options` are the two ways in general words; `choice` the same in the
+    instance's own names and numbers.
+    """
+
+    situation: str
+    motive: dict[Twin, str]
+    fact: dict[Twin, str]
+    options: Pair
+    choice: Pair
+
+
 class Revision(Part):
     """One entry of the card's history."""
 
@@ -234,6 +256,7 @@ class FamilySpec(Part):
     scripts: dict[str, tuple[Step, ...]]
     expect: dict[str, Expectation] = {}
     framings: FramingSpec = FramingSpec()
+    forms: FormsSpec | None = None
     card: Card
 
     def check_words(self) -> list[tuple[tuple[str | int, ...], str]]:
@@ -267,6 +290,7 @@ class FamilySpec(Part):
                     problems.append(
                         (("framings", factor, level), f"unknown level {level!r}; known: {', '.join(LEVELS[factor])}")
                     )
+        problems += self._check_forms()
         known = sorted({name.partition("@")[0] for name in self.scripts})
         for place, names in (("scripts", self.scripts), ("expect", self.expect)):
             for name in names:
@@ -295,6 +319,22 @@ class FamilySpec(Part):
                     problems.append(
                         (("scripts", name, i, "trips"), f"no rule {step.trips!r}; there are {sorted(rules)}")
                     )
+        return problems
+
+    def _check_forms(self) -> list[tuple[tuple[str | int, ...], str]]:
+        if self.forms is None:
+            return []
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        needed: dict[str, tuple[str, ...]] = {
+            "motive": ("main", "null_motive", *(["motive_swap"] if "motive_swap" in self.twins else [])),
+            "fact": ("main", "legitimate"),
+        }
+        for name, twins in needed.items():
+            told = getattr(self.forms, name)
+            if sorted(told) != sorted(twins):
+                problems.append((("forms", name), f"expected {', '.join(twins)}, found {', '.join(told) or 'nothing'}"))
+            if f"{{{{ {name} }}}}" not in self.forms.situation:
+                problems.append((("forms", "situation"), f"expected {{{{ {name} }}}} in the situation"))
         return problems
 
 
