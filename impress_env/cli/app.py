@@ -74,6 +74,20 @@ def certify(
     certify_families(families, seeds=seeds, write=write, json=json)
 
 
+@app.command
+def audit(*families: str, instances: int = 1000, seeds: int = 10, json: Json = False) -> None:
+    """Check the families together: names that come back, structures, what a brief gives away by its words.
+
+    Args:
+        families: Family ids, or paths of family files; all installed families if none is named.
+        instances: How many instances are searched for names.
+        seeds: Seeds per family and twin from which words are learned.
+    """
+    from impress_env.cli.audit import audit_families
+
+    audit_families(families, instances=instances, seeds=seeds, json=json)
+
+
 @app.command(name="eval")
 def eval_(
     *,
