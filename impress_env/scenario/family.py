@@ -79,7 +79,7 @@ def read_family(path: Path, package: Path) -> Family:
         raise ScenarioError("expected a mapping", file=file, line=1)
     digest = blake2b(raw, digest_size=16)
     folder = package / "texts" / str(data.get("id", ""))
-    data = _with_texts(data, folder, file, lines, digest, ())
+    data = _Texts(folder, file, lines, digest).walked(data, ())
     try:
         spec = FamilySpec.model_validate(data)
     except ValidationError as error:
@@ -93,7 +93,6 @@ def read_family(path: Path, package: Path) -> Family:
         )
     for place, message in spec.check_words():
         raise ScenarioError(message, file=file, line=line_of(lines, place))
-    _check_templates(data, file, lines, ())
     family = Family(
         spec,
         file=file,
@@ -106,38 +105,59 @@ def read_family(path: Path, package: Path) -> Family:
     return family
 
 
-def _with_texts(value: Any, folder: Path, file: str, lines: Lines, digest: Any, at: tuple[str | int, ...]) -> Any:
-    """Replace every value `texts/x.md` by the file's content, and hash it."""
-    if isinstance(value, str) and _TEXT.fullmatch(value):
-        path = folder / value.removeprefix("texts/")
-        if ".." in value or not path.is_file():
-            raise ScenarioError(f"no text {value!r} in texts/{folder.name}/", file=file, line=line_of(lines, at))
-        content = path.read_bytes()
-        digest.update(value.encode() + b"\x00" + content)
-        return decoded(content, f"texts/{folder.name}/{value.removeprefix('texts/')}").rstrip("\n") + "\n"
-    if isinstance(value, dict):
-        return {k: _with_texts(v, folder, file, lines, digest, (*at, k)) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_with_texts(v, folder, file, lines, digest, (*at, i)) for i, v in enumerate(value)]
-    return value
+class _Texts:
+    """Puts texts in the place of their names, hashes them, and reads every template once, in one walk of a file.
 
+    Args:
+        folder: The family's `texts/<id>`.
+        file, lines: Where the data came from, for messages.
+        digest: The family's hash, to which the texts are added.
+    """
 
-def _check_templates(value: Any, file: str, lines: Lines, at: tuple[str | int, ...]) -> None:
-    if value.__class__ is str:
-        if "{" not in value:
-            return
+    def __init__(self, folder: Path, file: str, lines: Lines, digest: Any) -> None:
+        self.folder, self.file, self.lines, self.digest = folder, file, lines, digest
+
+    def walked(self, value: Any, at: tuple[str | int, ...]) -> Any:
+        """Return plain data with its texts filled in.
+
+        Raises:
+            ScenarioError: There is no such text, or a template is malformed.
+        """
+        if isinstance(value, dict):
+            found = {}
+            for key, item in value.items():
+                if "{" in key:
+                    self.checked(key, (*at, key))
+                found[key] = self.text(item, at, key) if item.__class__ is str else self.walked(item, (*at, key))
+            return found
+        if isinstance(value, list):
+            return [
+                self.text(item, at, i) if item.__class__ is str else self.walked(item, (*at, i))
+                for i, item in enumerate(value)
+            ]
+        return self.text(value, at) if isinstance(value, str) else value
+
+    def text(self, value: str, at: tuple[str | int, ...], *last: str | int) -> str:
+        """Return a text, or the content of the file that it names."""
+        if value.startswith("texts/") and _TEXT.fullmatch(value):
+            path = self.folder / value.removeprefix("texts/")
+            if ".." in value or not path.is_file():
+                line = line_of(self.lines, (*at, *last))
+                raise ScenarioError(f"no text {value!r} in texts/{self.folder.name}/", file=self.file, line=line)
+            content = path.read_bytes()
+            self.digest.update(value.encode() + b"\x00" + content)
+            name = f"texts/{self.folder.name}/{value.removeprefix('texts/')}"
+            value = decoded(content, name).rstrip("\n") + "\n"
+        if "{" in value:
+            self.checked(value, (*at, *last))
+        return value
+
+    def checked(self, text: str, at: tuple[str | int, ...]) -> None:
+        """Read a template for its syntax."""
         try:
-            compiled(value)
+            compiled(text)
         except SlotError as error:
-            raise ScenarioError(str(error), file=file, line=line_of(lines, at)) from None
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if "{" in key:
-                _check_templates(key, file, lines, at)
-            _check_templates(item, file, lines, (*at, key))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            _check_templates(item, file, lines, (*at, i))
+            raise ScenarioError(str(error), file=self.file, line=line_of(self.lines, at)) from None
 
 
 def _check_tools(family: Family) -> None:
