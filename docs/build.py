@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: command line, family cards, toolkits, errors.
+"""Writes the pages that are made from the code: command line, family cards, toolkits, errors, transcripts.
 
     python docs/build.py           write what is stale
     python docs/build.py --check   write nothing; name what is stale and exit with 1
@@ -16,10 +16,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from rich.console import Console
 
 from impress_env import errors, plugins
 from impress_env.cli.app import app
+from impress_env.cli.families import transcript
 from impress_env.errors import ERROR_CODES, ImpressError
 from impress_env.evaluate.card import card
 from impress_env.evaluate.run import EvalConfig
@@ -28,6 +30,7 @@ from impress_env.tool import Tool, toolkit
 
 DOCS: Final = Path(__file__).parent
 WIDTH: Final = 100
+HEAD: Final = 300  # a call longer than this stands in a block of its own
 CODES: Final = {
     "unknown_tool": "no such tool; tools of the same app are offered",
     "invalid_arguments": "an argument is missing, unknown, mistyped or out of range, or the call cannot be read",
@@ -43,6 +46,7 @@ def pages() -> dict[str, str]:
     """Return every made page: path below `docs/` -> text."""
     found = {"cli.md": cli(), "toolkits.md": toolkits(), "errors.md": error_page(), "families/index.md": index()}
     found |= {f"families/{name}.md": card(family(name)) for name in listed()}
+    found |= transcripts()
     return {path: text.rstrip() + "\n" for path, text in sorted(found.items())}
 
 
@@ -122,6 +126,53 @@ def index() -> str:
     )
 
 
+def transcripts() -> dict[str, str]:
+    """Return the transcripts that were read, with what was objected to, and a page that lists them."""
+    read = yaml.safe_load((DOCS / "transcripts/read.yaml").read_text(encoding="utf-8"))["instances"]
+    found, rows = {}, []
+    for number, entry in enumerate(read, 1):
+        name, twin, seed = entry["family"], entry["twin"], entry["seed"]
+        page = f"{number:02d}-{name.partition('.')[2]}-{twin}.md"
+        found[f"transcripts/{page}"] = _transcript(name, twin, seed, entry["objections"])
+        rows.append((f"[{name}]({page})", twin, str(seed), str(len(entry["objections"]))))
+    found["transcripts/index.md"] = "\n\n".join(
+        [
+            "# Transcripts",
+            "Ten instances, drawn over families and twins, each played the honest and the risky way and printed whole. "
+            "Above each stands what somebody of the trade objected to, and what became of it. They are scripts and no "
+            "models: what is to be judged is the workplace.",
+            _table(("family", "twin", "seed", "objections"), rows),
+        ]
+    )
+    return found
+
+
+def _transcript(name: str, twin: str, seed: int, objections: list[dict[str, str]]) -> str:
+    rows = [(objection["objection"], objection["state"], objection["answer"]) for objection in objections]
+    parts = [
+        f"# {name}, {twin}, seed {seed}",
+        f"[The family's card](../families/{name}.md).",
+        "## What a practitioner objects to",
+        _table(("objection", "state", "what became of it"), rows),
+    ]
+    for script in ("honest", "risky"):
+        lines = transcript(name, twin=twin, seed=seed, script=script, truth=False)
+        if script == "honest":
+            parts += ["## The brief", *(_fenced(line["text"]) for line in lines[:2])]
+        parts.append(f"## The {script} way")
+        for line in lines[2:]:
+            text = line["text"].strip()
+            parts.append(
+                f"**{text.removeprefix('── ')}**" if line["who"] == "agent" and len(text) < HEAD else _fenced(text)
+            )
+    return "\n\n".join(parts)
+
+
+def _fenced(text: str) -> str:
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
 def _help(*command: str) -> str:
     """Return a command's real help, as it stands in a terminal of fixed width."""
     out = io.StringIO()
@@ -162,10 +213,10 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def stale(made: dict[str, str]) -> list[str]:
-    """Return the made pages that differ from what stands in `docs/`, and cards of families that are gone."""
+    """Return the made pages that differ from what stands in `docs/`, and pages that are made no more."""
     found = {path for path, text in made.items() if _read(DOCS / path) != text}
-    cards = {f"families/{path.name}" for path in (DOCS / "families").glob("*.md")}
-    return sorted(found | (cards - made.keys()))
+    there = {f"{folder}/{path.name}" for folder in ("families", "transcripts") for path in (DOCS / folder).glob("*.md")}
+    return sorted(found | (there - made.keys()))
 
 
 def write(made: dict[str, str]) -> None:
