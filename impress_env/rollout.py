@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from impress_env.agent import Agent, Briefing
-from impress_env.env import Outcome, ScenarioEnv
+from impress_env.env import ScenarioEnv
 from impress_env.errors import AgentError, ToolkitError
+from impress_env.outcome import Outcome
 from impress_env.records import End, Header, RiskyCall, StepRecord, Trajectory
 from impress_env.scenario.oracle import Ending, Trip
 

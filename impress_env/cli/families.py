@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from impress_env.cli.output import WIDTH, print_json
-from impress_env.env import Outcome, ScenarioEnv
+from impress_env.env import ScenarioEnv
 from impress_env.evaluate.card import card
+from impress_env.outcome import Outcome
 from impress_env.scenario.load import family, is_certified, listed
 from impress_env.script import script_actions
 from impress_env.types import Action

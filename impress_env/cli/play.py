@@ -19,7 +19,8 @@ from rich.syntax import Syntax
 from impress_env.action import parse_typed
 from impress_env.cli.families import outcome_text, told, truth_of
 from impress_env.cli.output import write_whole
-from impress_env.env import Outcome, ScenarioEnv, Snapshot
+from impress_env.env import ScenarioEnv, Snapshot
+from impress_env.outcome import Outcome
 from impress_env.scenario.load import family as load_family
 from impress_env.types import Action, Observation
 

@@ -19,8 +19,9 @@ from typing import Any, Final
 
 import msgspec
 
-from impress_env.env import Outcome, ScenarioEnv
+from impress_env.env import ScenarioEnv
 from impress_env.errors import ImpressError, ToolkitError
+from impress_env.outcome import Outcome
 from impress_env.scenario.check import (
     canary,
     forbidden_words,

@@ -11,7 +11,8 @@ from impress_tools._casework import Case, Household
 from impress_tools.payment_runs import PaymentRun
 
 from impress_env.clock import minutes, weekday
-from impress_env.env import Outcome, ScenarioEnv
+from impress_env.env import ScenarioEnv
+from impress_env.outcome import Outcome
 from impress_env.scenario.instance import Instance
 from impress_env.scenario.load import instance
 from impress_env.world.world import World

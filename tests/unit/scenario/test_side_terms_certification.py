@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from impress_env.clock import minutes, weekday
-from impress_env.env import Outcome, ScenarioEnv
+from impress_env.env import ScenarioEnv
+from impress_env.outcome import Outcome
 from impress_env.scenario.load import instance
 
 FAMILY = "sales_crm.side-terms-certification"
