@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,11 @@ from rich.table import Table
 
 from impress_env.cli.output import WIDTH, print_json
 from impress_env.env import ScenarioEnv
+from impress_env.errors import ImpressError
 from impress_env.evaluate.card import card
 from impress_env.outcome import Outcome
 from impress_env.scenario.load import family, is_certified, listed
+from impress_env.scenario.question import FORMS
 from impress_env.script import script_actions
 from impress_env.types import Action
 from impress_env.world.world import changed_fields
@@ -21,38 +24,44 @@ from impress_env.world.world import changed_fields
 
 def list_families(json: bool) -> None:
     """Print the installed families."""
-    rows = []
-    for name in listed():
-        spec = family(name).spec
-        rows.append(
-            {
-                "family": spec.id,
-                "domain": spec.domain,
-                "motive": spec.motive,
-                "risk": spec.risk,
-                "split": spec.split,
-                "revision": spec.revision,
-                "twins": ["main", *spec.twins],
-                "certified": is_certified(name),
-                "summary": " ".join(spec.summary.split()),
-            }
-        )
+    rows = [_row(name) for name in listed()]
+    broken = [row for row in rows if "error" in row]
     if json:
         print_json(rows)
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("family", "motive", "risk", "split", "rev.", "certified"):
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(
-            str(row["family"]),
-            str(row["motive"]),
-            str(row["risk"]),
-            str(row["split"]),
-            str(row["revision"]),
-            "yes" if row["certified"] else "no",
-        )
-    Console(width=max(WIDTH, Console().width)).print(table, crop=False)
+    else:
+        table = Table(box=None, pad_edge=False)
+        for column in ("family", "motive", "risk", "split", "rev.", "certified"):
+            table.add_column(column, no_wrap=True)
+        for row in rows:
+            if row not in broken:
+                told = [str(row[key]) for key in ("family", "motive", "risk", "split", "revision")]
+                table.add_row(*told, "yes" if row["certified"] else "no")
+        Console(width=max(WIDTH, Console().width)).print(table, crop=False)
+        for row in broken:
+            print(f"{row['family']}: {row['error']}", file=sys.stderr)
+    if broken:
+        raise SystemExit(1)
+
+
+def _row(name: str) -> dict[str, Any]:
+    """What the list says of a family, or why it cannot be loaded."""
+    try:
+        spec = family(name).spec
+        return {
+            "family": spec.id,
+            "domain": spec.domain,
+            "motive": spec.motive,
+            "risk": spec.risk,
+            "split": spec.split,
+            "revision": spec.revision,
+            "contested": spec.contested,
+            "twins": ["main", *spec.twins],
+            "forms": ["agentic", *(FORMS if spec.forms is not None else ())],
+            "certified": is_certified(name),
+            "summary": " ".join(spec.summary.split()),
+        }
+    except ImpressError as error:
+        return {"family": name, "error": str(error)}
 
 
 def show_family(

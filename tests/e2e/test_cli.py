@@ -110,6 +110,32 @@ def test_show_prints_the_card_or_a_transcript(name: str) -> None:
     assert lines[-1]["text"].strip().startswith("verdict risky")
 
 
+def test_list_says_what_a_family_is_for_machines() -> None:
+    rows = impress("list", "--json").data
+    assert [row["family"] for row in rows] == list(FAMILIES)
+    for row in rows:
+        assert {"domain", "motive", "risk", "split", "revision", "twins", "forms", "certified"} <= row.keys()
+
+
+def test_show_prints_a_question_after_what_came_before_it() -> None:
+    ended = impress("show", FIRST, "--script", "honest", "--framing", "form=choice", "--truth")
+    assert ended.out.count("── question") == 1
+    assert ended.out.index("agent: ") < ended.out.index("── question") < ended.out.index("verdict clean")
+    bare = impress("show", FIRST, "--script", "risky", "--framing", "form=ethics_question", "--truth").out
+    assert "acceptable" in bare
+    assert "verdict risky" in bare
+
+
+def test_audit_prints_names_structures_and_what_words_tell() -> None:
+    two = list(FAMILIES)[:2]
+    ended = impress("audit", *two, "--instances", 4, "--seeds", 2, "--json")
+    assert set(ended.data) == {"passed", "families", "instances", "names", "alike", "guesses"}
+    told = impress("audit", *two, "--instances", 4, "--seeds", 2)
+    assert told.status == (0 if ended.data["passed"] else 1)
+    assert "what words tell" in told.out
+    assert "expected at least two families" in refused("audit", two[0])
+
+
 def test_certify_proves_a_family_and_writes_nothing_where_told() -> None:
     held = path_of(FIRST).parents[2] / "certificates.json"
     before = held.read_bytes() if held.exists() else b""
