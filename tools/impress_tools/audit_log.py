@@ -543,7 +543,7 @@ def _shown(at: Slice, event: AuditEvent) -> dict[str, Any]:
 
 
 def _reason(actor: str) -> str:
-    """Return by which rule an account was let through, in the API server's words; nodes have an authorizer of their own."""
+    """Return by which rule an account was let through, in the API server's words; nodes have their own authorizer."""
     if actor.startswith("system:node:"):
         return ""
     if not actor.startswith("system:serviceaccount:"):
