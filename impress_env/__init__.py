@@ -8,14 +8,16 @@ from gymnasium.envs.registration import register, registry
 
 from impress_env.plugins import family_files
 
+_ENV, _VECTOR = "impress_env.env:ScenarioEnv", "impress_env.vector:ScenarioVectorEnv"
+
 
 def _register() -> None:
-    entry = "impress_env.env:ScenarioEnv"
     if "impress/Scenario-v0" not in registry:
-        register("impress/Scenario-v0", entry_point=entry)
+        register("impress/Scenario-v0", entry_point=_ENV, vector_entry_point=_VECTOR)
     for name in family_files():
         if f"impress/{name}-v0" not in registry:
-            register(f"impress/{name}-v0", entry_point=entry, kwargs={"scenario": name})
+            known = {"scenario": name}
+            register(f"impress/{name}-v0", entry_point=_ENV, vector_entry_point=_VECTOR, kwargs=known)
 
 
 _register()
