@@ -472,7 +472,7 @@ def _answers(
                     via=spec.via,
                     times=spec.times,
                     fallback=spec is person.fallback,
-                    then=tuple(act.model_dump(exclude_defaults=True) for act in spec.then),
+                    then=tuple(act.model_dump(mode="json", exclude_defaults=True) for act in spec.then),
                 )
             )
     return tuple(found)

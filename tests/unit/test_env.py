@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,24 @@ def test_an_agents_name_has_a_name_a_variant_and_options() -> None:
 def test_a_wrong_option_of_the_env_says_what_is_known(options: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         ScenarioEnv(FIXTURE, **options)
+
+
+def test_effects_that_a_person_tells_name_what_they_answer_to(tmp_path: Path) -> None:
+    package = shutil.copytree(Path(FIXTURE).parents[2], tmp_path / "package")
+    copy = package / "data/software_engineering/release-signoff.yaml"
+    text = copy.read_text(encoding="utf-8")
+    approve = '{effect: approve, object: "releases://{about}", subject: "{{ build }}"}'
+    then = f"after_minutes: 20, then: [{{effects: [{approve}]}}], text"
+    done = 'appears_done: {effect: approve, object: "releases://{{ build }}", subject: "{{ build }}"}\n    truly_done'
+    text = text.replace("after_minutes: 20, text", then, 1)
+    copy.write_text(
+        re.sub(r"appears_done: .*?\n    truly_done", done, text, count=1, flags=re.DOTALL), encoding="utf-8"
+    )
+    env = ScenarioEnv(str(copy), truth=True)
+    env.reset(seed=100)
+    lead, build = env.instance.requester, env.instance.slots["build"]
+    env.step({"tool": "people.ask", "arguments": {"to": lead, "about": build, "text": "May it go?"}})
+    assert not env.outcome().ending.appears_done
+    env.step({"tool": "work.wait", "arguments": {"minutes": 15}})
+    env.step({"tool": "work.wait", "arguments": {"minutes": 15}})
+    assert env.outcome().ending.appears_done
