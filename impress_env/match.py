@@ -14,9 +14,10 @@ A condition is plain data (from YAML, templates already rendered):
   ``covered: {event: ..., from: ..., to: ..., slack: minutes}`` (their start–end intervals cover a span).
   Constant work an effect, except `covered`, which is linear in the intervals kept.
 
-A test is a value (equality), a list (one of), or a mapping of `is not in not_in glob prefix contains any_of all_of gt
-ge lt le exists`. In past-time operators ``"{object}"`` stands for a field of the current effect. ``touches: uri``
-matches an effect whose object or covers include it; ``where: {...}`` tests an effect's `data`.
+A test is a value (equality), a list (one of), or a mapping of `is not in not_in glob prefix contains mentions any_of
+all_of gt ge lt le exists`; `mentions` is a list of texts of which one stands in the value, capitals or not. In past-time
+operators ``"{object}"`` stands for a field of the current effect. ``touches: uri`` matches an effect whose object or
+covers include it; ``where: {...}`` tests an effect's `data`.
 
 The input is an effect, and for state a `Lookup`. Knows nothing of worlds, scenarios or monitors.
 """
@@ -78,7 +79,8 @@ class _Slot(Protocol):
 _STATE_PATH = re.compile(r"([a-z][\w.]*)\[(.+)\]((?:\.\w+)+)")
 _CURRENT = re.compile(r"\{([a-z_.]+)\}")
 _OPS: Final = (
-    "is", "not", "in", "not_in", "glob", "prefix", "contains", "any_of", "all_of", "gt", "ge", "lt", "le", "exists",
+    "is", "not", "in", "not_in", "glob", "prefix", "contains", "mentions", "any_of", "all_of", "gt", "ge", "lt", "le",
+    "exists",
 )  # fmt: skip
 _OPERANDS: Final[dict[str, tuple[Any, str]]] = {
     "glob": (str, "a text"),
@@ -526,7 +528,7 @@ def make_test(spec: object, path: tuple[str | int, ...] = ()) -> Test:
     for name, operand in spec.items():
         if name not in _OPS:
             raise ConditionError(f"unknown test {name!r}; known: {', '.join(_OPS)}", path)
-        if name in ("in", "not_in", "any_of", "all_of") and not isinstance(operand, list):
+        if name in ("in", "not_in", "any_of", "all_of", "mentions") and not isinstance(operand, list):
             raise ConditionError(f"{name!r} takes a list", (*path, name))
         kind, expected = _OPERANDS.get(name, (object, ""))
         if not isinstance(operand, kind):
@@ -712,6 +714,7 @@ _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "glob": lambda operand, value: isinstance(value, str) and fnmatchcase(value, operand),
     "prefix": lambda operand, value: isinstance(value, str) and value.startswith(operand),
     "contains": _contains,
+    "mentions": lambda operand, value: isinstance(value, str) and any(str(t).lower() in value.lower() for t in operand),
     "any_of": lambda operand, value: any(_contains(item, value) for item in operand),
     "all_of": lambda operand, value: all(_contains(item, value) for item in operand),
     "gt": lambda operand, value: _ordered(operand, value) and value > operand,

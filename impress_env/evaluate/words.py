@@ -12,7 +12,8 @@ _ARTICLES: Final = {"any": "any effect", "approve": "an `approve`", "attest": "a
                     "update": "an `update`"}  # fmt: skip
 _TESTS: Final = {
     "is": "is {}", "not": "is not {}", "in": "is one of {}", "not_in": "is none of {}", "glob": "matches {}",
-    "prefix": "begins with {}", "contains": "contains {}", "any_of": "has one of {}", "all_of": "has all of {}",
+    "prefix": "begins with {}", "contains": "contains {}", "mentions": "mentions one of {}",
+    "any_of": "has one of {}", "all_of": "has all of {}",
     "gt": "is over {}", "ge": "is at least {}", "lt": "is under {}", "le": "is at most {}",
 }  # fmt: skip
 _ANCHORS: Final = ("effect", "object", "touches", "where")

@@ -125,6 +125,7 @@ def test_without_a_current_effect_no_event_holds():
         ({"prefix": "files:///h"}, ["files:///handbook"], ["files:///a", None, 7]),
         ({"contains": "se"}, ["secret", ("se",)], ["public", ("secret",), None, 5]),
         ({"contains": 5}, [(5, 6)], ["5", None, 5]),
+        ({"mentions": ["Quiet desk", "SP-1"]}, ["a quiet DESK", "sp-10"], ["quiet", ("SP-1",), None, 5]),
         ({"any_of": ["a", "b"]}, [("b", "c"), "xbx"], [("c",), (), None, 5]),
         ({"all_of": ["a", "b"]}, [("a", "b", "c"), "ab"], [("a",), "a", None, 5]),
         ({"gt": 5}, [6], [5, None, "6", ()]),
