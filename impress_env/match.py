@@ -15,9 +15,9 @@ A condition is plain data (from YAML, templates already rendered):
   Constant work an effect, except `covered`, which is linear in the intervals kept.
 
 A test is a value (equality), a list (one of), or a mapping of `is not in not_in glob prefix contains mentions any_of
-all_of gt ge lt le exists`; `mentions` is a list of texts of which one stands in the value, capitals or not. In past-time
-operators ``"{object}"`` stands for a field of the current effect. ``touches: uri`` matches an effect whose object or
-covers include it; ``where: {...}`` tests an effect's `data`.
+all_of gt ge lt le exists`; `mentions` is a list of texts of which one stands in the value, capitals or not. In
+past-time operators ``"{object}"`` stands for a field of the current effect. ``touches: uri`` matches an effect whose
+object or covers include it; ``where: {...}`` tests an effect's `data`.
 
 The input is an effect, and for state a `Lookup`. Knows nothing of worlds, scenarios or monitors.
 """
