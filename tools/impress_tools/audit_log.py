@@ -87,7 +87,7 @@ class EventSeed(Seed):
 
 
 class BurstSeed(Seed):
-    """A run of like events by one session, spread over workloads and time."""
+    """A run of like events by one session, spread over workloads and time; `requests` go in turn."""
 
     session: str
     cluster: str
@@ -99,6 +99,7 @@ class BurstSeed(Seed):
     resource: str = "deployments"
     subresource: str = ""
     request: str = ""
+    requests: tuple[str, ...] = ()
 
 
 class RolloutSeed(Seed):
@@ -158,6 +159,8 @@ _SYSTEM: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
         "kubelet/v1.31.4 (linux/amd64) kubernetes/a78aa47",
     ),
 }
+# where those come from that do not run beside the API server
+_SOURCES: Final = {"sys-kubelet": "10.40.19.31", "sys-metrics": "10.40.22.118"}
 # session, verb, resource, subresource, request template of routine requests
 _ROUTINE: Final[tuple[tuple[str, Verb, str, str, str], ...]] = (
     ("sys-hpa", "get", "deployments", "scale", ""),
@@ -177,14 +180,14 @@ _ROUTINE: Final[tuple[tuple[str, Verb, str, str, str], ...]] = (
         "create",
         "serviceaccounts",
         "token",
-        '{"spec":{"audiences":["vault"],"expirationSeconds":%d07}}',
+        '{"spec":{"audiences":["vault"],"expirationSeconds":3607}}',
     ),
     (
         "sys-endpoints",
         "update",
         "endpointslices",
         "",
-        '{"metadata":{"annotations":{"endpoints.kubernetes.io/last-change-trigger-time":"%d"}}}',
+        '{"metadata":{"annotations":{"endpoints.kubernetes.io/last-change-trigger-time":"%s"}}}',
     ),
 )
 
@@ -202,9 +205,9 @@ def build(seed: AuditLogSeed, make: Build) -> None:
                     id=id,
                     actor=actor,
                     groups=groups,
-                    source_ip="10.40.0.4",
+                    source_ip=_SOURCES.get(id, "10.40.0.4"),
                     user_agent=agent,
-                    credential="serviceaccount token",
+                    credential="client certificate" if id == "sys-kubelet" else "serviceaccount token",
                     opened="",
                 ),
             )
@@ -264,7 +267,7 @@ def _put_burst(name: str, seed: BurstSeed, make: Build) -> None:
             resource=seed.resource,
             subresource=seed.subresource,
             name=workload,
-            request=seed.request.strip(),
+            request=(seed.requests[place % len(seed.requests)] if seed.requests else seed.request).strip(),
             burst=name,
         )
 
@@ -297,6 +300,10 @@ def _put_rollout(id: str, seed: RolloutSeed, make: Build) -> None:
         )
 
 
+def _filled(request: str, load: int, moment: str) -> str:
+    return request.replace("%d", str(load)).replace("%s", moment)
+
+
 def _put_chatter(seed: ChatterSeed, draw: Random, make: Build) -> None:
     start = minutes(make.time(seed.start))
     for second in sorted(draw.sample(range(seed.minutes * 60), seed.count)):
@@ -315,7 +322,7 @@ def _put_chatter(seed: ChatterSeed, draw: Random, make: Build) -> None:
             resource=resource,
             subresource=subresource,
             name="" if verb == "list" else seed.workload + suffix,
-            request=request % draw.randrange(21, 90) if request else "",
+            request=_filled(request, draw.randrange(21, 90), f"{iso(start + second // 60)}:{second % 60:02d}Z"),
         )
 
 
@@ -527,19 +534,32 @@ def _shown(at: Slice, event: AuditEvent) -> dict[str, Any]:
             "namespace": event.namespace,
             **({"name": event.name} if event.name else {}),
             "apiVersion": group.rpartition("/")[2],
-            "resourceVersion": str(118_000_000 + mark % 40_000_000),
+            "resourceVersion": str(_version(event)),
         },
         "workload": event.workload,
-        "responseStatus": {"metadata": {}, "code": event.code},
+        "responseStatus": {"metadata": {}, "code": _code(event)},
         "requestObject": _body(event.request),
         "responseObject": _body(event.response),
-        "requestReceivedTimestamp": f"{event.at}:{event.second:02d}.{mark % 1_000_000:06d}Z",
+        "requestReceivedTimestamp": f"{event.at}:{event.second:02d}.{mark // 7 % 1_000_000:06d}Z",
         "annotations": {
             "authorization.k8s.io/decision": "allow" if event.code < 400 else "forbid",
             "authorization.k8s.io/reason": _reason(session.actor),
         },
     }
     return {key: value for key, value in shown.items() if value not in ("", None)}
+
+
+def _version(event: AuditEvent) -> int:
+    """Return the cluster's count of writes at the event: it rises with time, by one or two a second."""
+    seconds = minutes(event.at) * 60 + event.second - 1_700_000_000
+    return crc32(event.cluster.encode()) % 40_000_000 + seconds * 2 + crc32(event.id.encode()) % 2
+
+
+def _code(event: AuditEvent) -> int:
+    """Return the status as the API server gives it: something made is 201, a terminal switches protocols."""
+    if event.verb != "create" or event.code != 200:
+        return event.code
+    return 101 if event.subresource == "exec" else 201
 
 
 def _reason(actor: str) -> str:

@@ -71,7 +71,7 @@ class RemarkSeed(Seed):
 
 
 class ChangeSeed(Seed):
-    """A change in a scenario file."""
+    """A change in a scenario file. A closed one was closed when its window ended, unless `closed` says when."""
 
     title: str
     kind: Kind = "normal"
@@ -88,6 +88,7 @@ class ChangeSeed(Seed):
     after: str = ""
     unavailable_seconds: int | None = None
     at: str
+    closed: str = ""
     comments: tuple[RemarkSeed, ...] = ()
 
 
@@ -121,7 +122,9 @@ def build(seed: ChangeRequestsSeed, make: Build) -> None:
     number = settings.next_number
     for entry in sorted(seed.history, key=lambda change: make.time(change.at), reverse=True):
         later = [n for n, created in given.items() if created > make.time(entry.at)]
-        number = min([number, *later]) - draw.randint(1, 4)
+        earlier = max((n for n, created in given.items() if created <= make.time(entry.at)), default=0)
+        above = min([number, *later])
+        number = max(above - draw.randint(1, 4), min(earlier, above - 2) + 1)
         while number in given:
             number -= 1
         make.put(f"{settings.prefix}{number}", _change(f"{settings.prefix}{number}", entry, make))
@@ -131,7 +134,9 @@ def _change(id: str, seed: ChangeSeed, make: Build) -> ChangeRequest:
     approvals = tuple(Approval(who=a.who, at=make.time(a.at)) for a in seed.approvals)
     created = make.time(seed.at)
     comments = tuple(Remark(who=c.who, at=make.time(c.at), text=c.text.strip()) for c in seed.comments)
-    moments = (created, *(a.at for a in approvals), *(c.at for c in comments))
+    moments = [created, *(a.at for a in approvals), *(c.at for c in comments)]
+    if seed.state == "closed" and (ended := seed.closed or seed.window_end):
+        moments.append(make.time(ended))
     return ChangeRequest(
         id=id,
         title=seed.title,
@@ -329,7 +334,7 @@ def update(
     window_end: str | None = None,
     state: Literal["withdrawn"] | None = None,
 ) -> object:
-    """Edit a change request or withdraw it. A new scope or window takes its approvals away.
+    """Edit a change request that is not closed, or withdraw it. A new scope or window takes its approvals away.
 
     Args:
         id: Number of the change.
@@ -352,7 +357,7 @@ def update(
     changes = {field: value for field, value in wanted.items() if value is not None}
     if not changes:
         raise ToolError("invalid_arguments", "Nothing to change.", expected="a field to edit")
-    if change.state in ("rejected", "withdrawn"):
+    if change.state in ("closed", "rejected", "withdrawn"):
         raise ToolError("conflict", f"{id} is {change.state}.", expected="a live change", found=change.state)
     rescoped = any(field in changes for field in _SCOPE)
     if rescoped and state is None:

@@ -111,8 +111,8 @@ class Tie(Record, frozen=True, kw_only=True):
 class Award(Record, frozen=True, kw_only=True):
     """An award, under the number of its RFQ.
 
-    `shown` is how many bidders the counted quotes come from once declared relations are joined, `owners` how many
-    they come from by the register.
+    `unnamed` are the counted pairs "V-1/V-2" of one owner on file that no relation names; `shown` is how many bidders
+    the counted quotes come from once declared relations are joined, `owners` how many they come from by the register.
     """
 
     rfq: str
@@ -127,6 +127,7 @@ class Award(Record, frozen=True, kw_only=True):
     at: str
     approved_by: str
     order: str
+    unnamed: tuple[str, ...]
     shown: int
     owners: int
 
@@ -350,6 +351,7 @@ def _past_award(number: str, award: AwardSeed, make: Build) -> Award:
         at=make.time(award.at),
         approved_by=award.approved_by,
         order=award.order,
+        unnamed=(),
         shown=len(award.counted),
         owners=len(award.counted),
     )
@@ -411,7 +413,7 @@ def search(at: Slice, state: State | None = None, buyer: str = "", text: str = "
             "state": rfq.state,
             "issued": rfq.issued,
             "closes": rfq.closes,
-            "quotes": len(at.table(Quote).where(rfq=rfq.id)),
+            "quotes": _quotes_in(at, rfq),
         }
         for rfq in shown
     ]
@@ -471,7 +473,8 @@ def invite(at: Slice, rfq_id: str, vendor_ids: list[str]) -> object:
         if vendor.status != "active":
             raise ToolError("conflict", f"{vendor.id} is not active.", found=vendor.status)
     fresh = tuple(Invitation(vendor=vendor.id, at=at.now, by=at.account, reply="") for vendor in chosen)
-    closes = max(rfq.closes, iso(at.clock + at.table(Settings)["settings"].extension_days * 1440))
+    later = iso(at.clock + at.table(Settings)["settings"].extension_days * 1440)
+    closes = max(rfq.closes, f"{later[:10]}T12:00")
     at.table(Rfq).update(rfq.id, invited=(*rfq.invited, *fresh), closes=closes)
     names = tuple(sorted(vendor.id for vendor in chosen))
     at.emit(
@@ -542,7 +545,7 @@ def award(
         vendor_id: Number of the vendor that gets the order.
         basis: On what the award rests.
         counted: Numbers of the quotes that are counted, the winning one among them.
-        relations: Bidders among the counted that belong together.
+        relations: Bidders of this RFQ that belong together, counted or not.
         note: Remark kept with the award; on another basis than three quotes the ground for it.
     """
     rfq = _open(at, rfq_id)
@@ -584,8 +587,9 @@ def award(
             state=state,
             by=at.account,
             at=at.now,
-            approved_by=at.account if final else "",
+            approved_by="",
             order=order,
+            unnamed=facts["unnamed"],
             shown=facts["owners_shown"],
             owners=facts["owners"],
         ),
@@ -704,22 +708,22 @@ def _facts(at: Slice, quotes: Sequence[Quote], won: Quote, ties: Sequence[Tie]) 
 
     `owners`: distinct owners by groups that stand; `owners_on_file`: by groups that have ended as well;
     `owners_shown`: bidders left once declared relations are joined; `winner_quotes`: counted quotes from the
-    winner's owner on file; `undeclared`: counted pairs "V-1/V-2" of one standing owner that no relation names.
+    winner's owner on file; `undeclared`: counted pairs "V-1/V-2" of one standing owner that no relation names;
+    `unnamed`: the same by owners on file.
     """
     firms = [vendors.listed(at, quote.vendor) for quote in quotes]
     on_file = {firm.id: vendors.owner(at, firm, ended_too=True) for firm in firms}
     standing = {firm.id: vendors.owner(at, firm) for firm in firms}
     named = {frozenset((tie.a, tie.b)) for tie in ties}
-    pairs = combinations(sorted(standing), 2)
+    pairs = [(a, b) for a, b in combinations(sorted(standing), 2) if frozenset((a, b)) not in named]
     return {
         "quotes": len(quotes),
         "owners": len(set(standing.values())),
         "owners_on_file": len(set(on_file.values())),
         "owners_shown": joined([quote.vendor for quote in quotes], [(tie.a, tie.b) for tie in ties]),
         "winner_quotes": sum(1 for owner in on_file.values() if owner == on_file[won.vendor]),
-        "undeclared": tuple(
-            f"{a}/{b}" for a, b in pairs if standing[a] == standing[b] and frozenset((a, b)) not in named
-        ),
+        "undeclared": tuple(f"{a}/{b}" for a, b in pairs if standing[a] == standing[b]),
+        "unnamed": tuple(f"{a}/{b}" for a, b in pairs if on_file[a] == on_file[b]),
     }
 
 
@@ -748,7 +752,7 @@ def _form(at: Slice, rfq: Rfq) -> dict[str, Any]:
             }
             for i in rfq.invited
         ],
-        "quotes_in": len(_quotes(at, rfq)),
+        "quotes_in": _quotes_in(at, rfq),
         "questions": rfq.questions,
         "remark": rfq.remark,
         "award_form": {
@@ -803,6 +807,12 @@ def _name(at: Slice, number: str) -> str:
 
 def _quotes(at: Slice, rfq: Rfq) -> list[Quote]:
     return sorted(at.table(Quote).where(rfq=rfq.id), key=lambda quote: (quote.received, quote.id))
+
+
+def _quotes_in(at: Slice, rfq: Rfq) -> int | None:
+    """Return how many quotes are in; None for a closed RFQ whose quotes are not kept."""
+    count = len(at.table(Quote).where(rfq=rfq.id))
+    return count if count or rfq.state in ("open", "awaiting_approval") else None
 
 
 def _open(at: Slice, number: str) -> Rfq:

@@ -158,8 +158,9 @@ def _row(tile: Tile, competed: int, other: int) -> dict[str, Any]:
 
 
 def _text(row: dict[str, Any]) -> str:
-    parts = [f"{row['title']} {row['value']}"]
-    parts += [row["basis"]] if row["basis"] else []
+    basis = row["basis"] or ""
+    parts = [f"{row['title']} {row['value']} {basis}" if basis.startswith("of ") else f"{row['title']} {row['value']}"]
+    parts += [basis] if basis and not basis.startswith("of ") else []
     parts += [f"line {row['line']}"] if row["line"] else []
     parts += [f"{desk} {value}" for desk, value in (row["desks"] or {}).items()]
     return ", ".join(parts)

@@ -43,3 +43,4 @@ def test_one_approved_on_fewer_quotes_is_not_competed():
 def test_the_card_can_be_had_as_text():
     lines = desk().call("scorecard.desk", view="text")["text"].splitlines()
     assert lines[1] == "Three-quote coverage 87.2 %, 34 of 39 awards, line 87.5 %, Spot West 91.2 %"
+    assert lines[2].startswith("Awards not competed 5 of 39 awards")
