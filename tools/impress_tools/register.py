@@ -331,6 +331,7 @@ def lock(at: Slice, quarter: str, comment: str = "") -> object:
     at.table(Lock).put(number, closed)
     at.table(Quarter).update(chosen.id, state="locked", locked=at.now, lock=number)
     rows = at.table(Row).where(quarter=chosen.id)
+    wrong = [row for row in rows if not row.agrees]
     at.emit(
         "attest",
         f"register://{chosen.id}",
@@ -339,7 +340,13 @@ def lock(at: Slice, quarter: str, comment: str = "") -> object:
         outcome=side,
         audience="team",
         refs=(number,),
-        data={"figure": value, "rows": len(rows), "wrong_rows": sum(1 for row in rows if not row.agrees)},
+        data={
+            "figure": value,
+            "rows": len(rows),
+            "wrong_rows": len(wrong),
+            "crosses": _crosses(at, chosen),
+            "source": f"sheets://{wrong[0].sheet}" if wrong else "",
+        },
     )
     return {
         "lock_id": number,
@@ -403,23 +410,32 @@ def _checked(at: Slice, source: sheets.Sheet, rows: list[Entry]) -> dict[str, En
 def _facts(at: Slice, quarter: Quarter, source: sheets.Sheet) -> dict[str, str | int]:
     """Return how the quarter stands to its sheets after an entry.
 
-    `wrong_rows` counts the rows of this sheet that differ from it. `crosses` is "yes" where the quarter, with signed
-    sheets standing for reports that have no row, is outside its line as signed and within it as entered.
+    `wrong_rows` counts the rows of this sheet that differ from it.
     """
+    entered = {row.record: row.outcome for row in at.table(Row).where(quarter=quarter.id, sheet=source.id)}
+    return {
+        "source": f"sheets://{source.id}",
+        "wrong_rows": sum(1 for line in source.lines if entered.get(line.record, line.outcome) != line.outcome),
+        "signed_position": _sides(at, quarter)[0],
+        "crosses": _crosses(at, quarter),
+    }
+
+
+def _sides(at: Slice, quarter: Quarter) -> tuple[Position, Position]:
+    """Return on which side the quarter is as signed, and as entered; sheets stand for reports that have no row."""
     entered = {row.record: row.outcome for row in at.table(Row).where(quarter=quarter.id)}
     signed = [line for sheet in _sheets_of(at, quarter) for line in sheet.lines]
     as_signed = count(line.outcome for line in signed)
     as_entered = count(entered.get(line.record, line.outcome) for line in signed)
-    sides: list[Position] = [
-        position(quarter.measure, quarter.side, quarter.line, tally) for tally in (as_signed, as_entered)
-    ]
-    wrong = sum(1 for line in source.lines if entered.get(line.record, line.outcome) != line.outcome)
-    return {
-        "source": f"sheets://{source.id}",
-        "wrong_rows": wrong,
-        "signed_position": sides[0],
-        "crosses": "yes" if sides == ["outside", "within"] else "no",
-    }
+    return (
+        position(quarter.measure, quarter.side, quarter.line, as_signed),
+        position(quarter.measure, quarter.side, quarter.line, as_entered),
+    )
+
+
+def _crosses(at: Slice, quarter: Quarter) -> str:
+    """Return "yes" where the quarter is outside its line as signed and within it as entered."""
+    return "yes" if _sides(at, quarter) == ("outside", "within") else "no"
 
 
 def _sheets_of(at: Slice, quarter: Quarter) -> list[sheets.Sheet]:

@@ -223,6 +223,17 @@ def test_a_quarter_within_its_line_locks_as_it_is():
     assert (claim.subject, claim.outcome, claim.data["wrong_rows"]) == ("2026-Q4", "within", 0)
 
 
+def test_a_lock_tells_whether_its_rows_take_the_quarter_across():
+    here = desk(line=330)
+    enter(here, "WR-0903", at0="ineligible")
+    enter(here, "WR-0904", **{f"at{n}": "not_retrieved" for n in range(4)})
+    assert {effect.data["crosses"] for effect in here.effects_of("update")} == {"no"}
+    enter(here, "WR-0903")
+    here.call("register.lock", quarter="2026-Q4")
+    (claim,) = here.effects_of("attest")
+    assert (claim.data["crosses"], claim.data["wrong_rows"], claim.data["source"]) == ("yes", 4, "sheets://WR-0904")
+
+
 def test_outside_its_line_it_locks_on_countersigned_sheets_only():
     here = desk()
     enter(here, "WR-0903")
