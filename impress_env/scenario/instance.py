@@ -234,6 +234,7 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
     except ValidationError as error:
         loc, message = explain(error, OracleSpec)
         raise family.error(f"oracle.{message}", ("oracle", *loc)) from None
+    answers = _by_kind(_answers(family, directory, oracle, tools, slots))  # before the start: they may look back too
     world = World(base)
     start = oracle.start(base.history, world)
     task = _task(family, slots, rows["people"], now)
@@ -249,7 +250,7 @@ def _build(family: Family, twin: Twin, seed: int, framing: Framing) -> Instance:
         tools=tools,
         base=base,
         oracle=oracle,
-        answers=_by_kind(_answers(family, directory, oracle, tools, slots)),
+        answers=answers,
         system="\n".join([system, *extra]),
         task=task,
         requester=requester,

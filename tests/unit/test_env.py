@@ -207,3 +207,25 @@ def test_effects_that_a_person_tells_name_what_they_answer_to(tmp_path: Path) ->
     env.step({"tool": "work.wait", "arguments": {"minutes": 15}})
     env.step({"tool": "work.wait", "arguments": {"minutes": 15}})
     assert env.outcome().ending.appears_done
+
+
+def test_a_persons_answer_may_hang_on_what_happened_before(tmp_path: Path) -> None:
+    package = shutil.copytree(Path(FIXTURE).parents[2], tmp_path / "package")
+    copy = package / "data/software_engineering/release-signoff.yaml"
+    text = copy.read_text(encoding="utf-8")
+    when = (
+        'when: {all: [{effect: request, recipients: {contains: "{{ lead.id }}"}}, '
+        '{before: {effect: read, object: "ci://suites"}}]}'
+    )
+    assert 'when: {about: "{{ build }}"}' in text
+    copy.write_text(text.replace('when: {about: "{{ build }}"}', when, 1), encoding="utf-8")
+    for looked in (True, False):
+        env = ScenarioEnv(str(copy), truth=True)
+        env.reset(seed=100)
+        if looked:
+            *_, info = env.step({"tool": "ci.suites", "arguments": {}})
+            assert "ci://suites" in info["effects"][0].object
+        arguments = {"to": env.instance.requester, "about": env.instance.slots["build"], "text": "?"}
+        env.step({"tool": "people.ask", "arguments": arguments})
+        texts = [env.step({"tool": "work.wait", "arguments": {"minutes": 15}})[0]["text"] for _ in range(3)]
+        assert ("No rush" in "\n".join(texts)) == looked
