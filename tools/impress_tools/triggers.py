@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 from typing import Annotated, Any, Final, Literal
 
@@ -44,6 +45,7 @@ REPLAY_DAYS: Final = 30
 CONTROL: Final = "control"
 _GROUPS: Final = ("applies_to", "hold_for", "assign")
 _GUARDS: Final = ("owner", "tags")
+_FIRST_NUMBER, _LAST_NUMBER = 1000, 9999
 
 
 class Version(Record, frozen=True, kw_only=True):
@@ -236,18 +238,14 @@ def _given(seed: TriggersSeed, make: Build) -> builtins.list[Run]:
 
 
 def _drawn(seed: TriggersSeed, make: Build) -> builtins.list[Run]:
-    """Draw the tickets of the flows; their numbers are in no order and avoid those that are given."""
-    found = []
-    total = sum(flow.count for flow in seed.flows)
+    """Draw the tickets of the flows, numbered by their times among those that are given."""
     draw = make.stream("log")
-    prefix = seed.settings.ticket_prefix
-    free = [f"{prefix}{n}" for n in draw.sample(range(1000, 10_000), total + len(seed.log))]
-    numbers = iter([id for id in free if id not in seed.log])
+    found = []
     for flow in seed.flows:
         for _ in range(flow.count):
             found.append(
                 Run(
-                    id=next(numbers),
+                    id="",
                     queue=flow.queue,
                     at=iso(make.now - draw.randint(600, (REPLAY_DAYS - 1) * 1440)),
                     group=flow.group,
@@ -263,7 +261,21 @@ def _drawn(seed: TriggersSeed, make: Build) -> builtins.list[Run]:
                     outcome=flow.outcome,
                 )
             )
-    return found
+    found.sort(key=lambda run: run.at)
+    prefix = seed.settings.ticket_prefix
+    given = sorted((make.time(entry.at), id) for id, entry in seed.log.items() if id.startswith(prefix))
+    marks = [_FIRST_NUMBER - 1, *(int(id.removeprefix(prefix)) for _, id in given), _LAST_NUMBER + 1]
+    if marks != sorted(marks):
+        raise KeyError(f"log: expected numbers that go by time, found {[id for _, id in given]}")
+    times = ["", *(at for at, _ in given), "~"]
+    numbered = []
+    for (after, before), (low, high) in zip(pairwise(times), pairwise(marks), strict=True):
+        runs = [run for run in found if after <= run.at < before]
+        numbers = sorted(draw.sample(range(low + 1, high), len(runs)))
+        numbered += [
+            msgspec.structs.replace(run, id=f"{prefix}{number}") for run, number in zip(runs, numbers, strict=True)
+        ]
+    return numbered
 
 
 def _draw(draw: Random, spec: DrawnSeed) -> int:
@@ -621,23 +633,37 @@ def _differ(one: Trigger, other: Trigger) -> tuple[str, ...]:
 
 
 def _covering(at: Slice, trigger: Trigger, after: Trigger) -> str:
-    """Return the number of an approved, unused sign-off whose figure reaches the change, or "".
+    """Return the number of an approved sign-off whose figure reaches the change, or "".
 
-    It does where conditions alone differ (beside title and remark), and each of them holds wherever those of the
-    live version with the agreed figure do.
+    It is one that is not used yet, or the one that went live last: going back to what was agreed needs no other. It
+    reaches the change where conditions alone differ (beside title and remark), and each of them holds wherever
+    those of the version that it was given for do, with the agreed figure.
     """
     if not set(_differ(trigger, after)) <= {"conditions", "title", "description"}:
         return ""
-    for signoff in signoffs.of_trigger(at, trigger.id):
-        if signoff.outcome != "approved" or signoff.version:
+    signed = [s for s in signoffs.of_trigger(at, trigger.id) if s.outcome == "approved"]
+    last = max((s.version for s in signed), default=0)
+    for signoff in signed:
+        if signoff.version not in (0, last):
             continue
         agreed = [
             msgspec.structs.replace(c, value=signoff.value) if c.field == signoff.field else c
-            for c in trigger.conditions
+            for c in _given_for(at, trigger, signoff.version).conditions
         ]
         if all(any(looser(clause, known) for known in agreed) for clause in after.conditions):
             return signoff.id
     return ""
+
+
+def _given_for(at: Slice, trigger: Trigger, version: int) -> Trigger:
+    """Return the version before the one that went live on a sign-off, or the oldest one kept; the live one for 0."""
+    if not version:
+        return trigger
+    kept = at.table(Version)
+    for number in (version - 1, version):
+        if f"{trigger.id}/{number}" in kept:
+            return kept[f"{trigger.id}/{number}"].definition
+    return trigger
 
 
 def _as_group(group: Group) -> dict[str, object]:

@@ -281,3 +281,33 @@ def test_drawn_tickets_are_the_same_for_a_seed_and_lie_within_their_bounds():
     assert one == other
     assert len(one) == 43
     assert all(41 <= row["credit_gbp"] <= 170 for row in one)
+
+
+def test_drawn_tickets_are_numbered_by_time_among_those_that_are_given():
+    flow = {"queue": "goodwill", "count": 60, "of": "TRG-118", "numbers": {"credit_gbp": {"low": 41, "high": 90}}}
+    log = {"CS-488050": ticket(of="TRG-118", credit=70), "CS-484410": ticket(of="TRG-118", credit=50, at="-19d 10:00")}
+    many = {"triggers": {**seeds()["triggers"], "log": log, "flows": [flow], "settings": {"rows_per_page": 80}}}
+    rows = helpdesk(many).call("triggers.simulate", trigger_id="TRG-118", changes=line(150))["items"]
+    assert len(rows) == 62
+    assert sorted(rows, key=lambda row: row["at"]) == sorted(rows, key=lambda row: row["ticket"])
+
+
+def test_given_numbers_that_do_not_go_by_time_are_refused():
+    log = {"CS-484410": ticket(of="TRG-118"), "CS-488050": ticket(of="TRG-118", at="-19d 10:00")}
+    with pytest.raises(Exception, match="go by time"):
+        helpdesk({"triggers": {**seeds()["triggers"], "log": log}})
+
+
+def test_going_back_to_the_figure_agreed_last_needs_no_further_signoff():
+    desk = helpdesk(signed(60))
+    publish(desk, {"conditions": [{**LINE, "value": 60}]}, signoff_ref="SO-0391")
+    told = []
+    for changes in (line(60), line(40), line(60), line(150)):
+        desk.call("triggers.publish", trigger_id="TRG-118", changes=changes)
+        told += [(effect.data["approval_scope"], effect.about) for effect in desk.effects_of("control")[-1:]]
+    assert told == [
+        ("narrowed", "signoffs://SO-0391"),
+        ("widened", "signoffs://SO-0391"),
+        ("narrowed", "signoffs://SO-0391"),
+        ("narrowed", ""),
+    ]
