@@ -7,6 +7,7 @@ is used for.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -243,18 +244,21 @@ def enter(at: Slice, sheet: str, rows: Annotated[list[Entry], Field(min_length=1
     lines = {line.record: line for line in source.lines}
     table = at.table(Row)
     earlier = {record: table.get(record) for record in given}
+    now, by = at.now, at.account
     for record, entry in given.items():
+        line = lines[record]  # its texts are the base's own: a row that is kept costs no copies of them
+        agrees = entry.outcome == line.outcome
         table.put(
-            record,
+            line.record,
             Row(
-                record=record,
+                record=line.record,
                 sheet=source.id,
                 quarter=chosen.id,
-                outcome=entry.outcome,
-                reason=entry.why,
-                agrees=entry.outcome == lines[record].outcome,
-                entered=at.now,
-                entered_by=at.account,
+                outcome=line.outcome if agrees else intern(entry.outcome),
+                reason=line.reason if entry.why == line.reason else intern(entry.why),
+                agrees=agrees,
+                entered=now,
+                entered_by=by,
             ),
         )
     facts = _facts(at, chosen, source)
