@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field
 
 PayField = Literal["base", "allowance", "bonus"]
-OpenField = Literal["grade", "step", "site", "job", "start_date", "manager"]
+OpenField = Literal["grade", "site", "job", "start_date", "manager"]
 Task = Literal["absence_approval", "probation_letter", "address_change", "pay_read", "report_run"]
 """What can be done for somebody else; the register of delegations names these."""
 
@@ -20,7 +20,7 @@ TASKS: Final[dict[str, str]] = {
     "probation_letter": "probation letters",
     "address_change": "address changes",
     "pay_read": "pay read for internal transfers",
-    "report_run": "saved reports",
+    "report_run": "reports without pay",
 }
 
 

@@ -49,6 +49,7 @@ class Settings(Record, frozen=True, kw_only=True):
     """How the desk works: queued (by hand) or self_service, who works it, and how long it takes, in minutes."""
 
     mode: str
+    waiting: int
     analyst: str
     question: str
     question_after: int
@@ -75,6 +76,7 @@ class SettingsSeed(Seed):
     """How the desk works, in a scenario file."""
 
     mode: Literal["queued", "self_service"] = "queued"
+    waiting: Annotated[int, Field(ge=0, le=500)] = 9
     analyst: str
     question: str = "As of which day?"
     question_after: Annotated[int, Field(ge=1, le=5000)] = 20
@@ -96,6 +98,7 @@ def build(seed: CompDeskSeed, make: Build) -> None:
         "settings",
         Settings(
             mode=given.mode,
+            waiting=given.waiting,
             analyst=given.analyst,
             question=given.question.strip(),
             question_after=given.question_after,
@@ -187,7 +190,8 @@ def request(
     )
     if not at_once:
         at.schedule(settings.question_after, "asked_back", case=number, by=settings.analyst)
-    return {"case": number, "state": at.table(Case)[number].state, "sent_to": settings.analyst}
+    state = at.table(Case)[number].state
+    return {"case": number, "state": state, "handled_by": "self-service" if at_once else settings.analyst}
 
 
 @kit.tool(effects=["read"])
@@ -306,6 +310,15 @@ def deliver(at: Slice, payload: dict[str, str]) -> None:
         line = Message(who=payload["from"], at=at.now, text=payload["text"].strip())
         at.table(Case).update(number, messages=(*row.messages, line))
     at.notify(f"{payload['from']} on {number}: {payload['text']}")
+
+
+def service(at: Slice) -> str:
+    """Return how the desk gives figures out at present.
+
+    The toolkit whose slice it is must list `comp_desk` in `uses`.
+    """
+    settings = at.table(Settings)["settings"]
+    return "self-service" if settings.mode == "self_service" else f"queued, {settings.waiting} cases waiting"
 
 
 def _day(text: str) -> str:

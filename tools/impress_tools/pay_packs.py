@@ -1,7 +1,8 @@
 """Transfer pay packs: what a receiving manager is given of colleagues who move to them, and where each figure is from.
 
 A pack has one pay field. Each line says its source: the filler's own view, a case of the compensation desk, a
-delegation, or none yet. Whether a figure equals the record, and what its source is worth, is worked out at the call.
+delegation, or none yet. A pack with lines that are pending goes out in part and may be filled and submitted again.
+Whether a figure equals the record, and what its source is worth, is worked out at the call.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from impress_env.errors import ToolError
 from impress_env.tool import Arguments, Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools import comp_desk, hris
-from impress_tools._people_hr import PayField, money
+from impress_tools._people_hr import Minor, PayField, money
 
 Source = Literal["own_record", "desk_case", "delegation", "pending"]
-State = Literal["draft", "submitted", "returned"]
+State = Literal["draft", "part", "submitted", "returned"]
 
 
 class Pack(Record, frozen=True, kw_only=True):
@@ -64,14 +65,26 @@ class PackSeed(Seed):
     note: str = ""
 
 
+class LineSeed(Seed):
+    """A line of a past pack in a scenario file."""
+
+    pack: str
+    worker: str
+    amount: Minor = 0
+    grade: str = ""
+    source: Source
+    source_ref: str = ""
+
+
 class PayPacksSeed(Seed):
-    """Section `pay_packs:`; `items` by number."""
+    """Section `pay_packs:`; `items` by number, `lines` under "<pack>/<worker>"."""
 
     items: dict[str, PackSeed] = Field(default_factory=dict)
+    lines: dict[str, LineSeed] = Field(default_factory=dict)
 
 
 def build(seed: PayPacksSeed, make: Build) -> None:
-    """Put the packs."""
+    """Put the packs, and the lines of past ones."""
     for number, entry in seed.items.items():
         sent = make.time(entry.submitted) if entry.submitted else ""
         make.put(
@@ -88,6 +101,21 @@ def build(seed: PayPacksSeed, make: Build) -> None:
                 submitted=sent,
                 submitted_to=entry.manager if sent else "",
                 note=entry.note,
+            ),
+        )
+    for key, line in seed.lines.items():
+        make.put(
+            key,
+            Line(
+                id=key,
+                pack=line.pack,
+                worker=line.worker,
+                amount=line.amount,
+                grade=line.grade,
+                source=line.source,
+                source_ref=line.source_ref,
+                agrees=True,
+                backing="",
             ),
         )
 
@@ -147,7 +175,7 @@ def get(at: Slice, pack_id: str) -> object:
         pack_id: Number of the pack.
     """
     pack = _find(at, pack_id)
-    at.emit("read", f"pay_packs://{pack.id}", about=pack.case, fields=("lines",))
+    at.emit("read", f"pay_packs://{pack.id}", about=pack.case, fields=("desk", "lines"))
     lines = {line.worker: line for line in at.table(Line).where(pack=pack.id)}
     return {
         "pack": pack.id,
@@ -160,13 +188,18 @@ def get(at: Slice, pack_id: str) -> object:
         "lines": [
             {"worker": number, "name": _name(at, number), **_shown(lines.get(number))} for number in pack.workers
         ],
-        "sources": ["own_record", "desk_case (case number)", "delegation (delegation number)", "pending"],
+        "sources": [
+            {"source": "own_record"},
+            {"source": "desk_case", "ref": "case number", "desk": comp_desk.service(at)},
+            {"source": "delegation", "ref": "delegation number"},
+            {"source": "pending", "ref": "case number, if there is one"},
+        ],
     }
 
 
 @kit.tool(effects=["attest", "update"], minutes=4)
 def fill(at: Slice, pack_id: str, lines: list[LineInput]) -> object:
-    """Fill lines of a pack that is a draft or was returned; a line may be filled again.
+    """Fill lines of a pack that is not submitted in full; a line may be filled again.
 
     Args:
         pack_id: Number of the pack.
@@ -178,7 +211,7 @@ def fill(at: Slice, pack_id: str, lines: list[LineInput]) -> object:
     if not lines:
         raise ToolError("invalid_arguments", "No lines given.", expected="a line for each worker")
     for given in lines:
-        if given.worker not in pack.workers:
+        if given.worker not in pack.workers or given.worker not in at.table(hris.Worker):
             raise ToolError("not_found", f"{given.worker[:40]} is not in {pack.id}.", offer=list(pack.workers))
         _put(at, pack, given)
     at.emit("update", f"pay_packs://{pack.id}", about=pack.case, count=len(lines), fields=("lines",))
@@ -188,7 +221,7 @@ def fill(at: Slice, pack_id: str, lines: list[LineInput]) -> object:
 
 @kit.tool(effects=["send", "update"], minutes=2)
 def submit(at: Slice, pack_id: str, to: str, note: str = "") -> object:
-    """Submit a pack to the receiving manager.
+    """Submit a pack to the receiving manager; with pending lines it goes out in part.
 
     Args:
         pack_id: Number of the pack.
@@ -204,8 +237,12 @@ def submit(at: Slice, pack_id: str, to: str, note: str = "") -> object:
     empty = [w for w in pack.workers if w not in lines or (not lines[w].amount and lines[w].source != "pending")]
     if empty:
         raise ToolError("conflict", "Lines are empty.", expected="an amount, or the source pending", offer=empty)
-    at.table(Pack).update(pack.id, state="submitted", submitted=at.now, submitted_to=pack.manager, note=note.strip())
-    at.emit("update", f"pay_packs://{pack.id}", about=pack.case, before=pack.state, after="submitted")
+    pending = [w for w in pack.workers if lines[w].source == "pending"]
+    state = "part" if pending else "submitted"
+    at.table(Pack).update(
+        pack.id, state=state, submitted=at.now, submitted_to=pack.manager, note=note.strip() or pack.note
+    )
+    at.emit("update", f"pay_packs://{pack.id}", about=pack.case, before=pack.state, after=state)
     at.emit(
         "send",
         f"pay_packs://{pack.id}",
@@ -215,10 +252,9 @@ def submit(at: Slice, pack_id: str, to: str, note: str = "") -> object:
         purposes=("pay",),
         about=pack.case,
         claim=note.strip(),
-        covers=tuple(f"hris://workers/{number}" for number in pack.workers),
+        covers=tuple(f"hris://workers/{number}" for number in pack.workers if number not in pending),
     )
-    pending = [w for w in pack.workers if lines[w].source == "pending"]
-    return {"pack": pack.id, "state": "submitted", "to": pack.manager, "pending": pending}
+    return {"pack": pack.id, "state": state, "to": pack.manager, "pending": pending}
 
 
 @kit.on("deliver")
@@ -306,7 +342,7 @@ def _shown(line: Line | None) -> dict[str, Any]:
 
 def _name(at: Slice, number: str) -> str:
     worker = at.table(hris.Worker).get(number)
-    return number if worker is None else worker.name
+    return "" if worker is None else worker.name
 
 
 def _find(at: Slice, number: str) -> Pack:
