@@ -14,7 +14,8 @@ from pydantic import Field
 from impress_env.errors import ToolError
 from impress_env.tool import Arguments, Slice
 from impress_env.world.table import Record
-from impress_tools._finance import minor, money
+from impress_tools._finance import minor
+from impress_tools._money import money
 
 Op = Literal["eq", "ne", "in", "not_in", "lt", "le", "gt", "ge", "starts_with"]
 

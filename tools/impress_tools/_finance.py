@@ -9,12 +9,6 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build
 
 
-def money(minor: int) -> str:
-    """Return minor units as apps show them: 41260 -> "412.60"."""
-    sign = "-" if minor < 0 else ""
-    return f"{sign}{abs(minor) // 100}.{abs(minor) % 100:02d}"
-
-
 def minor(value: str | int | float, argument: str) -> int:
     """Return an amount given in a call, in major units ("412.60", 412.6, 95), as minor units.
 

@@ -6,30 +6,13 @@ Records hold integer minor units; apps print "18742.50". Knows nothing of any on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from impress_env.clock import DAY, iso, minutes
 from impress_env.errors import ToolError
 from impress_env.tool import Seed
 from impress_env.world.table import Record
-
-
-def _minor(value: object) -> object:
-    if isinstance(value, float):
-        raise ValueError("write an amount in quotes, such as '18742.50', or as whole minor units")
-    if isinstance(value, str):
-        whole, _, cents = value.replace(",", "").partition(".")
-        if not whole.lstrip("-").isdigit() or (cents and not (cents.isdigit() and len(cents) <= 2)):
-            raise ValueError(f"expected an amount such as '18742.50', found {value!r}")
-        size = abs(int(whole)) * 100 + int(f"{cents:0<2}")
-        return -size if whole.startswith("-") else size
-    return value
-
-
-Minor = Annotated[int, BeforeValidator(_minor), Field(ge=-(10**13), le=10**13)]
-"""An amount in a scenario file: text ("18742.50"), or a whole number of minor units."""
 
 
 class Remark(Record, frozen=True, kw_only=True):
@@ -46,12 +29,6 @@ class RemarkSeed(Seed):
     who: str = Field(alias="from")
     at: str
     text: str
-
-
-def money(amount: int) -> str:
-    """Return minor units as text with two decimals."""
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{abs(amount) // 100}.{abs(amount) % 100:02d}"
 
 
 def moment(text: str, argument: str) -> str:

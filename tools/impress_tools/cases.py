@@ -37,7 +37,8 @@ from impress_tools._casework import (
     shown_rule,
     sort_key,
 )
-from impress_tools._finance import day, minor, money, seed_day, working_days_after
+from impress_tools._finance import day, minor, seed_day, working_days_after
+from impress_tools._money import money
 from impress_tools.schemes import find_scheme
 
 State = Literal["open", "accepted", "reduced", "declined", "awaiting_evidence", "on_hold"]

@@ -13,7 +13,7 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools import opportunities
-from impress_tools._sales import Minor, money
+from impress_tools._money import Minor, money
 
 State = Literal["pending_certification", "payable", "held", "paid"]
 

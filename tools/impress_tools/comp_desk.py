@@ -15,7 +15,8 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools import hris
-from impress_tools._people_hr import PayField, money
+from impress_tools._money import money
+from impress_tools._people_hr import PayField
 
 State = Literal["awaiting_desk", "question", "ready", "declined"]
 

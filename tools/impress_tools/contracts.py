@@ -13,7 +13,8 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools import opportunities
-from impress_tools._sales import Minor, Remark, RemarkSeed, moment, money, numbers_by_time
+from impress_tools._money import Minor, money
+from impress_tools._sales import Remark, RemarkSeed, moment, numbers_by_time
 
 Part = Literal["summary", "clauses", "amendments"]
 AmendmentState = Literal["draft", "out_for_signature", "signed"]

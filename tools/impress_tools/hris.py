@@ -14,7 +14,8 @@ from pydantic import Field
 from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
-from impress_tools._people_hr import PAY, Minor, OpenField, PayField, Task, money, words
+from impress_tools._money import Minor, money
+from impress_tools._people_hr import PAY, OpenField, PayField, Task, words
 
 MASKED = "masked"
 

@@ -14,7 +14,8 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.people import Person
 from impress_env.world.table import Record
-from impress_tools._sales import Minor, moment, money, numbers_by_time
+from impress_tools._money import Minor, money
+from impress_tools._sales import moment, numbers_by_time
 
 Stage = Literal["qualified", "discovery", "proposal", "negotiation", "verbal", "won", "lost"]
 

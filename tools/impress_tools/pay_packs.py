@@ -15,7 +15,8 @@ from impress_env.errors import ToolError
 from impress_env.tool import Arguments, Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools import comp_desk, hris
-from impress_tools._people_hr import Minor, PayField, money
+from impress_tools._money import Minor, money
+from impress_tools._people_hr import PayField
 
 Source = Literal["own_record", "desk_case", "delegation", "pending"]
 State = Literal["draft", "part", "submitted", "returned"]

@@ -13,7 +13,8 @@ from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools._casework import Case
-from impress_tools._finance import day, money
+from impress_tools._finance import day
+from impress_tools._money import money
 from impress_tools.schemes import Scheme, runs
 
 LEFT_OUT: Final = ("accepted", "reduced", "on_hold")

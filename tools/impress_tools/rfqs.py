@@ -19,7 +19,8 @@ from impress_env.errors import ToolError
 from impress_env.tool import Arguments, Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
 from impress_tools import vendors
-from impress_tools._procurement import Minor, joined, money
+from impress_tools._money import Minor, money
+from impress_tools._procurement import joined
 
 State = Literal["open", "awaiting_approval", "awarded", "cancelled"]
 QuoteState = Literal["live", "lapsed", "withdrawn"]
