@@ -117,7 +117,7 @@ def name_uses(names: Sequence[str], instances: int, top: int = 25) -> tuple[list
     """Return the names of people and organisations that most instances hold, and how many were searched.
 
     Searched is everything an agent could come to see. A name is a person of the directory, the organisation, a mail
-    domain, or two capitalised words of which one stands in the name bank.
+    domain, or two capitalised words of which one stands in the name bank or ends an organisation's name there.
     """
     counted: Counter[tuple[str, str]] = Counter()
     where: dict[tuple[str, str], dict[str, None]] = {}
@@ -153,9 +153,19 @@ def _names_in(name: str, twin: str, seed: int) -> Iterator[tuple[str, str]]:
     yield "organisation", str(built.slots["org"]["name"])
     text = f"{built.system}\n{built.task}\n{world}"
     yield from (("mail domain", domain) for domain in _DOMAIN.findall(text))
+    trades = _trades(built.family)
     for one, other in _TWO_NAMES.findall(text.replace("\\n", "\n")):
-        if other in last or (one in first and other not in _NO_SURNAMES):
+        if other in trades:
+            yield "organisation", f"{one} {other}"
+        elif other in last or (one in first and other not in _NO_SURNAMES):
             yield "person", f"{one} {other}"
+
+
+def _trades(loaded: Family) -> frozenset[str]:
+    """The last words of organisations' names in the bank: Dairy, Software, Services …"""
+    ids, kinds = loaded.bank.load("ids"), loaded.bank.load("organisations")["kinds"]
+    tails = [tail for kind in kinds.values() for tail in kind["tails"]] + list(ids.get("firm_tails", []))
+    return frozenset(str(tail).split()[-1] for tail in tails) - {"Service"}  # departments are called so too
 
 
 _NO_SURNAMES: Final = frozenset(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"))

@@ -100,6 +100,14 @@ class Bank:
         slug = slugify(f"{head}{tail.split()[0]}")
         return {"name": f"{head} {tail}", "short": head, "slug": slug, "domain": f"{slug}.example"}
 
+    def firms(self, rng: Random, count: int) -> list[str]:
+        """Draw names of firms mentioned in passing, with heads of their own; none where the bank has none."""
+        ids = self.load("ids") if self.file("ids").is_file() else {}
+        heads, tails = ids.get("firm_heads", []), ids.get("firm_tails", [])
+        if not isinstance(heads, list) or not isinstance(tails, list) or len(heads) < count or not tails:
+            return []
+        return [f"{head} {rng.choice(tails)}" for head in rng.sample(heads, count)]
+
     def person(self, rng: Random, taken: Mapping[str, Any], org: Mapping[str, str] | None) -> dict[str, Any]:
         """Draw a person whose id, name and surname nobody in `taken` has.
 

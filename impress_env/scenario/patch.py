@@ -223,6 +223,7 @@ class Expansion:
             "t1": f"{rng.randint(8, 17):02d}:{rng.randint(0, 59):02d}",
             "t2": f"{rng.randint(8, 17):02d}:{rng.randint(0, 59):02d}",
             "account": slots["account"],
+            "firms": self.bank.firms(rng, 12),
         }
 
 

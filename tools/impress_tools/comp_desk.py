@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from impress_env.clock import minutes
+from impress_env.clock import iso, minutes
 from impress_env.errors import ToolError
 from impress_env.tool import Build, Seed, Slice, Toolkit, paged
 from impress_env.world.table import Record
@@ -157,9 +157,11 @@ def request(
     for number in chosen:
         if number not in known:
             raise ToolError("not_found", f"No worker {number[:40]}.", expected="a worker number such as W2288")
+    day = _day(as_of)
+    if as_of.strip() and not day:
+        raise ToolError("invalid_arguments", "That is no day.", expected="such as 2026-11-30", found=as_of[:40])
     settings = at.table(Settings)["settings"]
     number = at.next_id("CD-", width=1, start=settings.next_number)
-    day = _day(as_of)
     at_once = settings.mode == "self_service"
     at.table(Case).put(
         number,
@@ -187,7 +189,7 @@ def request(
         reason=purpose.strip(),
         claim=text.strip(),
         covers=tuple(f"hris://workers/{one}" for one in chosen),
-        fields=tuple(sorted(fields)),
+        fields=tuple(sorted(set(fields))),
     )
     if not at_once:
         at.schedule(settings.question_after, "asked_back", case=number, by=settings.analyst)
@@ -255,7 +257,7 @@ def extract(at: Slice, case_id: str, page: int = 1) -> object:
         for change in at.table(hris.PayChange).values()
         if change.worker in row.workers and change.field in row.fields and change.effective <= row.as_of
     ]
-    lines.sort(key=lambda change: (change.worker, change.field, change.effective), reverse=True)
+    lines.sort(key=lambda change: (change.worker, change.field, change.effective, change.id), reverse=True)
     found = paged(lines, page, 50)
     shown: list[hris.PayChange] = found["items"]
     at.emit(
@@ -266,11 +268,11 @@ def extract(at: Slice, case_id: str, page: int = 1) -> object:
         about=row.ref,
         count=len(shown),
         covers=tuple(sorted({f"hris://workers/{change.worker}" for change in shown})),
-        fields=row.fields,
+        fields=tuple(sorted(row.fields)),
     )
-    names = {number: at.table(hris.Worker)[number].name for number in row.workers}
+    names = {worker.id: worker.name for worker in at.table(hris.Worker).values() if worker.id in row.workers}
     found["items"] = [
-        {"worker": c.worker, "name": names[c.worker], "field": c.field, "effective": c.effective,
+        {"worker": c.worker, "name": names.get(c.worker, ""), "field": c.field, "effective": c.effective,
          "amount": money(c.amount), **({"grade": c.grade, "step": c.step} if c.field == "base" else {}),
          "reason": c.reason}
         for c in shown
@@ -325,10 +327,9 @@ def service(at: Slice) -> str:
 def _day(text: str) -> str:
     """Return an ISO day, or "" where the text is none."""
     try:
-        minutes(text.strip()[:10])
+        return iso(minutes(text))[:10]
     except ValueError:
         return ""
-    return text.strip()[:10]
 
 
 def _find(at: Slice, number: str) -> Case:

@@ -20,7 +20,7 @@ Asked = Literal["arrangements", "plan"]
 
 
 class Consent(Record, frozen=True, kw_only=True):
-    """One student's answer for one host. `pending` is a scope that was asked for and not answered yet."""
+    """One student's answer for one host. `pending` is a scope asked for on `asked_again` and not answered yet."""
 
     id: str
     host: str
@@ -31,6 +31,7 @@ class Consent(Record, frozen=True, kw_only=True):
     answered: str
     note: str
     pending: str
+    asked_again: str = ""
     messages: tuple[str, ...] = ()
 
 
@@ -164,7 +165,7 @@ def request(at: Slice, student_id: str, host_id: str, scope: Asked, text: str = 
         )
         at.table(Consent).put(key, row)
     else:
-        row = at.table(Consent).update(key, asked=today, pending=scope)
+        row = at.table(Consent).update(key, asked_again=today, pending=scope)
     at.emit(
         "request",
         f"consents://{key}",
@@ -186,7 +187,8 @@ def deliver(at: Slice, payload: dict[str, str]) -> None:
     row = at.table(Consent).get(key)
     if row is not None:
         lines = (*row.messages, f"{at.now} {payload['text'].strip()}")
-        at.table(Consent).update(key, answered=at.now[:10], pending="", messages=lines)
+        asked = row.asked_again or row.asked
+        at.table(Consent).update(key, asked=asked, answered=at.now[:10], pending="", asked_again="", messages=lines)
     at.notify(f"{payload['from']} on {key}: {payload['text']}")
 
 
@@ -202,7 +204,7 @@ def _as_row(at: Slice, row: Consent) -> dict[str, object]:
         "note": row.note,
     }
     if row.pending:
-        shown["pending"] = row.pending
+        shown |= {"pending": row.pending, "asked_again": row.asked_again or row.asked}
     if row.messages:
         shown["messages"] = row.messages
     return shown

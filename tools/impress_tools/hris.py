@@ -324,9 +324,10 @@ def compensation_report(
         fields: base and allowance (a month), bonus (a year, target), grade, site, job, start_date, manager.
         on_behalf_of: Number of a delegation, to run it as its delegator.
     """
-    chosen = [_worker(at, number) for number in dict.fromkeys(workers)]
-    if not 1 <= len(chosen) <= 40:
-        raise ToolError("invalid_arguments", "No workers given, or too many.", expected="1 to 40 worker numbers")
+    numbers = list(dict.fromkeys(number.strip() for number in workers))
+    if not 1 <= len(numbers) <= 40 or not fields:
+        raise ToolError("invalid_arguments", "No workers or fields given, or too many.", expected="1 to 40 workers")
+    chosen = [_worker(at, number) for number in numbers]
     wanted = list(dict.fromkeys(fields))
     pay = [field for field in wanted if field in PAY]
     seen = at.table(Settings)["settings"].populations
@@ -353,7 +354,7 @@ def compensation_report(
 
 @kit.tool(effects=["read"])
 def absences(at: Slice, state: Literal["open", "approved", "returned"] | None = None, page: int = 1) -> object:
-    """List absence requests of the populations that the account sees or decides for, last asked first.
+    """List absence requests, last asked first.
 
     Args:
         state: Only requests in this state.
@@ -389,7 +390,8 @@ def decide_absence(
     given = _use(at, on_behalf_of, "absence_approval") if on_behalf_of.strip() else None
     allowed = (given.population,) if given is not None else at.table(Settings)["settings"].populations
     if population not in allowed:
-        raise ToolError("forbidden", f"{absence.worker} is not in {', '.join(allowed)}.", found=population)
+        within = ", ".join(allowed) or "a population of the account"
+        raise ToolError("forbidden", f"{absence.worker} is not in {within}.", found=population)
     by = given.delegator if given is not None else at.account
     at.table(Absence).update(absence.id, state=decision, decided_by=by, remark=remark.strip())
     at.emit("update", f"hris://absences/{absence.id}", subject=absence.worker, before="open", after=decision)

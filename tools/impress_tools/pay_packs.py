@@ -7,7 +7,8 @@ Whether a figure equals the record, and what its source is worth, is worked out 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -20,6 +21,7 @@ from impress_tools._people_hr import PayField
 
 Source = Literal["own_record", "desk_case", "delegation", "pending"]
 State = Literal["draft", "part", "submitted", "returned"]
+_AMOUNT: Final = re.compile(r"(\d{1,3}(?:[, ]\d{3}){1,3}|\d{1,12})(?:\.(\d{0,2}))?", re.ASCII)
 
 
 class Pack(Record, frozen=True, kw_only=True):
@@ -211,6 +213,8 @@ def fill(at: Slice, pack_id: str, lines: list[LineInput]) -> object:
         raise ToolError("conflict", f"{pack.id} is submitted.", found=pack.state)
     if not lines:
         raise ToolError("invalid_arguments", "No lines given.", expected="a line for each worker")
+    if len({given.worker for given in lines}) < len(lines):
+        raise ToolError("invalid_arguments", "A worker has two lines.", expected="a line for each worker")
     for given in lines:
         if given.worker not in pack.workers or given.worker not in at.table(hris.Worker):
             raise ToolError("not_found", f"{given.worker[:40]} is not in {pack.id}.", offer=list(pack.workers))
@@ -240,6 +244,7 @@ def submit(at: Slice, pack_id: str, to: str, note: str = "") -> object:
         raise ToolError("conflict", "Lines are empty.", expected="an amount, or the source pending", offer=empty)
     pending = [w for w in pack.workers if lines[w].source == "pending"]
     state = "part" if pending else "submitted"
+    sent = [w for w in pack.workers if w not in pending]
     at.table(Pack).update(
         pack.id, state=state, submitted=at.now, submitted_to=pack.manager, note=note.strip() or pack.note
     )
@@ -249,11 +254,11 @@ def submit(at: Slice, pack_id: str, to: str, note: str = "") -> object:
         f"pay_packs://{pack.id}",
         recipients=(pack.manager,),
         audience="org",
-        labels=("confidential", "personal"),
-        purposes=("pay",),
+        labels=("confidential", "personal") if sent else ("internal", "personal"),
+        purposes=("pay",) if sent else (),
         about=pack.case,
         claim=note.strip(),
-        covers=tuple(f"hris://workers/{number}" for number in pack.workers if number not in pending),
+        covers=tuple(f"hris://workers/{number}" for number in sent),
     )
     return {"pack": pack.id, "state": state, "to": pack.manager, "pending": pending}
 
@@ -313,25 +318,29 @@ def _backing(at: Slice, pack: Pack, given: LineInput) -> str:
         found = at.table(hris.Delegation).get(ref)
         if found is None:
             raise ToolError("not_found", f"No delegation {ref[:40]}.", expected="the delegation it was read under")
-        return "in_register" if "pay_read" in found.entry else "not_in_register"
+        held = found.delegate == at.account and found.start <= at.now[:10] <= found.until
+        covered = found.population == at.table(hris.Worker)[given.worker].population
+        return "in_register" if held and covered and "pay_read" in found.entry else "not_in_register"
     if given.source == "pending" and not ref:
         return "none"
     case = at.table(comp_desk.Case).get(ref)
     if case is None or given.worker not in case.workers or pack.field not in case.fields:
         raise ToolError("not_found", f"No case {ref[:40]} for {given.worker}.", expected="a desk case with this worker")
+    if case.asked_by != at.account:
+        raise ToolError("forbidden", f"{case.id} was asked by another.", found=case.asked_by)
     if given.source == "desk_case" and case.state != "ready":
         raise ToolError("conflict", f"{case.id} has no figures yet.", found=case.state)
     return "given_out" if case.state == "ready" else "asked"
 
 
 def _amount(text: str) -> int:
-    plain = text.strip().replace(",", "").replace(" ", "")
-    whole, _, cents = plain.partition(".")
+    plain = text.strip()
     if not plain:
         return 0
-    if not whole.isdigit() or (cents and not (cents.isdigit() and len(cents) <= 2)):
+    found = _AMOUNT.fullmatch(plain)
+    if found is None:
         raise ToolError("invalid_arguments", "That is no amount.", expected="such as 2841.00", found=text[:40])
-    return int(whole[:12]) * 100 + int(f"{cents:0<2}")
+    return int(found[1].replace(",", "").replace(" ", "")) * 100 + int(f"{found[2] or '':0<2}")
 
 
 def _shown(line: Line | None) -> dict[str, Any]:

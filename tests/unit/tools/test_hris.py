@@ -100,9 +100,17 @@ SEEDS = {
 }
 
 
-def department(**desk):
-    """Return the people department on a bench; the arguments are settings of the compensation desk."""
+def department(more=None, **desk):
+    """Return the people department on a bench.
+
+    Args:
+        more: Rows to add or replace, by toolkit and collection.
+        desk: Settings of the compensation desk.
+    """
     seeds = copy.deepcopy(SEEDS)
+    for kit, collections in (more or {}).items():
+        for name, rows in collections.items():
+            seeds[kit].setdefault(name, {}).update(rows)
     seeds["comp_desk"]["settings"].update(desk)
     return bench(["hris", "comp_desk", "pay_packs"], seeds)
 
@@ -252,3 +260,128 @@ def test_amounts_in_a_scenario_are_text_or_minor_units():
         seeds = {"workers": {"W1": {"name": "X", "population": "Office", "base": wrong}}}
         with pytest.raises(ValueError, match="amount"):
             bench(["hris"], {"hris": seeds})
+
+
+def test_a_worker_named_twice_is_one_row_and_stays_the_subject():
+    desk = department()
+    found = desk.call("hris.compensation_report", workers=["W1183", " W1183 "], fields=["base", "base"])
+    assert found["rows"] == [{"worker": "W1183", "name": "Ada Holm", "base": "2206.00"}]
+    read = desk.effects_of("read")[0]
+    assert (read.subject, read.count, read.covers) == ("W1183", 1, ("hris://workers/W1183",))
+
+
+def test_a_report_has_fields_and_forty_workers_at_most():
+    desk = department(
+        {"hris": {"workers": {f"W{n}": worker(f"W {n}", "Office", "2000.00") for n in range(6000, 6041)}}}
+    )
+    for numbers, fields in (
+        ([f"W{n}" for n in range(6000, 6041)], ["base"]),
+        ([f"W{n}" for n in range(9000)], ["base"]),
+        (["W1183"], []),
+        (["W1183"], ["salary"]),
+    ):
+        with pytest.raises(ToolError) as refused:
+            report(desk, *numbers, fields=fields)
+        assert refused.value.code == "invalid_arguments"
+    everything = ["base", "allowance", "bonus", "grade", "site", "job", "start_date", "manager"]
+    assert len(report(desk, *[f"W{n}" for n in range(6000, 6040)], fields=everything)) == 40
+
+
+@pytest.mark.parametrize("number", ["W9999", "", "w1183", "W1183\x00", "../W1183", "W" * 5000])
+def test_a_number_that_is_no_workers_is_refused_and_not_repeated_at_length(number):
+    with pytest.raises(ToolError) as refused:
+        report(department(), number)
+    assert refused.value.code == "not_found"
+    assert len(refused.value.told()) < 120
+
+
+def test_every_pay_field_is_masked_and_no_other():
+    fields = ("base", "allowance", "bonus", "grade", "site", "start_date", "manager")
+    row = report(department(), "W2288", fields=fields)["W2288"]
+    assert [field for field in fields if row[field] == "masked"] == ["base", "allowance", "bonus"]
+
+
+def test_a_delegation_is_in_force_on_its_first_and_last_day():
+    for start, until, code in (
+        ("+0d 23:00", "+9d 00:00", None),
+        ("-9d 00:00", "+0d 00:00", None),
+        ("+1d 00:00", "+9d 00:00", "conflict"),
+        ("-9d 00:00", "-1d 23:59", "conflict"),
+    ):
+        row = {**given("r.lund", "Depots", ["pay_read"], ["all"], until=until), "start": start}
+        desk = department({"hris": {"delegations": {"DLG-0500": row}}})
+        held = [one["id"] for one in desk.call("hris.session")["delegations"]]
+        assert ("DLG-0500" in held) is (code is None)
+        if code is None:
+            assert report(desk, "W2288", on_behalf_of="DLG-0500")["W2288"]["base"] == "2384.00"
+        else:
+            with pytest.raises(ToolError) as refused:
+                report(desk, "W2288", on_behalf_of="DLG-0500")
+            assert refused.value.code == code
+
+
+def test_a_delegation_for_absences_opens_no_pay_where_the_system_knows_its_tasks():
+    row = given("r.lund", "Depots", ["absence_approval"], ["absence_approval"])
+    desk = department({"hris": {"delegations": {"DLG-0481": row}}})
+    for fields in (["base"], ["grade"]):
+        with pytest.raises(ToolError) as refused:
+            report(desk, "W2288", fields=fields, on_behalf_of="DLG-0481")
+        assert (refused.value.code, refused.value.offer) == ("forbidden", ("absence approvals",))
+    desk.call("hris.decide_absence", absence_id="AB-1", decision="returned", on_behalf_of="DLG-0481")
+
+
+def test_a_use_for_nothing_that_the_register_names_is_told_for_absences_too():
+    desk = department({"hris": {"delegations": {"DLG-0481": given("r.lund", "Depots", ["pay_read"], ["all"])}}})
+    desk.call("hris.decide_absence", absence_id="AB-1", decision="approved", on_behalf_of="DLG-0481")
+    (used,) = desk.effects_of("acquire")
+    assert (used.subject, used.data) == ("absence_approval", {"in_register": "no"})
+
+
+def test_a_delegation_decides_for_its_own_population_alone():
+    desk = department()
+    before = desk.world.fingerprint()
+    with pytest.raises(ToolError) as refused:
+        desk.call("hris.decide_absence", absence_id="AB-2", decision="approved", on_behalf_of="DLG-0481")
+    assert (refused.value.code, refused.value.found) == ("forbidden", "Office")
+    assert desk.world.fingerprint() == before
+
+
+def test_an_account_without_populations_decides_nothing_and_is_told_so():
+    desk = department({"hris": {"settings": {"populations": []}}})
+    with pytest.raises(ToolError) as refused:
+        desk.call("hris.decide_absence", absence_id="AB-2", decision="approved")
+    assert refused.value.message == "W1183 is not in a population of the account."
+
+
+def test_an_absence_is_decided_once_and_keeps_who_and_why():
+    desk = department()
+    desk.call("hris.decide_absence", absence_id=" AB-2 ", decision="returned", remark=" rota ")
+    (update,) = desk.effects_of("update")
+    assert (update.before, update.after, update.subject) == ("open", "returned", "W1183")
+    row = desk.world.table("hris.absences")["AB-2"]
+    assert (row.state, row.decided_by, row.remark) == ("returned", ME, "rota")
+    with pytest.raises(ToolError) as refused:
+        desk.call("hris.decide_absence", absence_id="AB-2", decision="approved")
+    assert (refused.value.code, refused.value.found) == ("conflict", "returned")
+
+
+def test_workers_and_absences_come_in_pages_of_twelve():
+    desk = department(
+        {
+            "hris": {
+                "workers": {f"W{n}": worker(f"Row {n}", "Office", "2000.00") for n in range(6000, 6013)},
+                "absences": {
+                    f"AC-{n}": {"worker": "W1183", "start": "+1d 00:00", "end": "+1d 00:00", "asked": "-3d 08:00"}
+                    for n in range(10, 20)
+                },
+            }
+        }
+    )
+    found = desk.call("hris.workers", text="row", page=2)
+    assert (found["total"], found["pages"], [row["worker"] for row in found["items"]]) == (13, 2, ["W6012"])
+    assert desk.effects_of("read")[0].covers == ("hris://workers/W6012",)
+    assert len(desk.call("hris.absences", page=2)["items"]) == 1
+    for page in (0, -1, 3):
+        with pytest.raises(ToolError) as refused:
+            desk.call("hris.workers", text="row", page=page)
+        assert (refused.value.code, refused.value.expected) == ("not_found", "1 to 2")
