@@ -30,6 +30,10 @@ def test_a_run_killed_ten_times_and_resumed_is_the_run_never_killed(tmp_path: Pa
     began = time.monotonic()
     subprocess.run((*COMMAND, "--out", str(whole)), check=True, capture_output=True, timeout=300)
     took = time.monotonic() - began
+    began = time.monotonic()
+    subprocess.run((*COMMAND, "--out", str(whole)), check=True, capture_output=True, timeout=300)  # nothing left to do
+    start_up = time.monotonic() - began
+    work = max(took - start_up, 0.0)
     moments = random.Random(20)
     kills = 0
     for _ in range(40):
@@ -37,8 +41,8 @@ def test_a_run_killed_ten_times_and_resumed_is_the_run_never_killed(tmp_path: Pa
             (*COMMAND, "--out", str(killed)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            # from before the file exists to a little after the start-up: each life does a part of the work
-            process.wait(timeout=moments.uniform(0.1, 0.45) * took)
+            # from before the file exists to a little after the start-up: each life does a twelfth of the work at most
+            process.wait(timeout=moments.uniform(0.1, 1.0) * start_up + moments.uniform(0.0, 1 / 12) * work)
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
