@@ -814,17 +814,22 @@ def as_messages(reset: Observation, history: Sequence[tuple[Action, Observation]
     ]
     prefix = reset.get("prefix", ())
     question = reset.get("question")
+    turn = 0  # where the last turn with calls stands
     for number, (action, observation) in enumerate((*prefix, *history)):
         if question is not None and prefix and number == len(prefix):
             found.append(Message(role="user", content=question["text"]))
-        if action.call is not None:
-            call_id = action.call.id or f"call_{number}"
-            found.append(Message(role="assistant", call=action.call, call_id=call_id, reasoning=action.reasoning))
-            found.append(Message(role="tool", content=observation["text"], call_id=call_id))
-        else:
+        if action.call is None:
             found.append(Message(role="assistant", content=action.message, reasoning=action.reasoning))
             if observation["text"]:
                 found.append(Message(role="user", content=observation["text"]))
+            continue
+        call = action.call if action.call.id else msgspec.structs.replace(action.call, id=f"call_{number}")
+        if action.joined and turn:
+            found[turn] = msgspec.structs.replace(found[turn], calls=(*found[turn].calls, call))
+        else:
+            turn = len(found)
+            found.append(Message(role="assistant", content=action.message, calls=(call,), reasoning=action.reasoning))
+        found.append(Message(role="tool", content=observation["text"], call_id=call.id))
     if question is not None and prefix and not history:
         found.append(Message(role="user", content=question["text"]))
     return found

@@ -9,7 +9,9 @@ ImpressError
  ├─ OptionError        a value given to `reset`, a command or a constructor is out of range
  ├─ TrajectoryError    a trajectory file is cut off, foreign, or of a newer format
  ├─ RunFileError       a run file is cut off, foreign, or of a newer format
- └─ AgentError         an agent or a model failed; recorded as an error of that episode
+ ├─ RunStopped         a run cannot go on (a budget, a key, a server); what is done is stored, and it can be resumed
+ └─ AgentError         an agent failed; recorded as an error of that episode
+     └─ ModelError     a model gave no completion (in impress_env.model, with its kinds)
 
 An agent's bad call is an observation, a failed rollout is data, and only a broken part of ours or a caller's
 mistake is an exception. Each message says what was expected, what was found, where, and what to do next.
@@ -73,6 +75,10 @@ class TrajectoryError(ImpressError):
 
 class RunFileError(ImpressError):
     """A run file cannot be read or written."""
+
+
+class RunStopped(ImpressError):
+    """A run cannot go on; what is done is stored."""
 
 
 class AgentError(ImpressError):

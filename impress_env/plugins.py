@@ -1,7 +1,7 @@
-"""How the core finds toolkits, scenario packages and agents: entry points, nothing else.
+"""How the core finds toolkits, scenario packages, agents and models: entry points, nothing else.
 
-Groups: `impress_env.tools`, `impress_env.scenarios`, `impress_env.agents`. Listing loads nothing; a third party's
-distribution is found in the same way as ours. Knows nothing of what the loaded objects are.
+Groups: `impress_env.tools`, `impress_env.scenarios`, `impress_env.agents`, `impress_env.models`. Listing loads
+nothing; a third party's distribution is found in the same way as ours. Knows nothing of what the loaded objects are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 from impress_env.errors import OptionError, PluginError
 
-Group = Literal["tools", "scenarios", "agents"]
+Group = Literal["tools", "scenarios", "agents", "models"]
 
 
 @cache

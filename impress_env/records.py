@@ -37,6 +37,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field=
     agent: str
     model: str = ""
     sampling: dict[str, Any] = {}
+    agent_version: int = 0
+    system_extra: str = ""
     max_calls: int
     digest: str
     system: str

@@ -15,6 +15,7 @@ import msgspec
 from impress_env.agent import Agent, Briefing
 from impress_env.env import ScenarioEnv
 from impress_env.errors import AgentError, ToolkitError
+from impress_env.model import Model, ModelError, Sampling
 from impress_env.outcome import Outcome
 from impress_env.records import End, Header, RiskyCall, StepRecord, Trajectory
 from impress_env.scenario.oracle import Ending, Trip
@@ -48,6 +49,9 @@ async def rollout(
     env: ScenarioEnv | None = None,
     options: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
+    model: Model | None = None,
+    sampling: Sampling | None = None,
+    extra: str = "",
 ) -> Trajectory:
     """Run one episode and return its trajectory.
 
@@ -57,8 +61,12 @@ async def rollout(
         env: An env of the same family with `truth=True` to use again; None makes one.
         options: Further keyword arguments for a new env.
         watch: Called with every step as it is recorded.
+        model: What an agent around a model is handed.
+        sampling: How that model is to draw.
+        extra: Text that such an agent adds to the system text.
 
     Raises:
+        ModelError: No episode with this model can go on (`stops_run`).
         OptionError: The family, twin, framing or seed does not exist.
         ScenarioError: The family's data do not hold together.
     """
@@ -81,6 +89,10 @@ async def rollout(
         start=episode.start,
         attempt=episode.attempt,
         agent=episode.agent,
+        model=model.name if model is not None else "",
+        sampling=msgspec.to_builtins(sampling) if sampling is not None else {},
+        agent_version=int(getattr(agent, "version", 0)),
+        system_extra=extra,
         max_calls=instance.max_calls,
         digest=info["digest"],
         system=instance.system,
@@ -92,13 +104,24 @@ async def rollout(
     steps: list[StepRecord] = []
     failure = ""
     outcome: Outcome | None = None
-    agent.begin(Briefing(seed=episode.seed, attempt=episode.attempt, env=env if agent.privileged else None))
+    agent.begin(
+        Briefing(
+            seed=episode.seed,
+            attempt=episode.attempt,
+            env=env if agent.privileged else None,
+            model=model,
+            sampling=sampling or Sampling(),
+            extra=extra,
+        )
+    )
     while outcome is None and not failure:
         try:
             action = await agent.act(observation)
             proposal, review = env.propose_reviewed(action)
             observation, reward, _, _, info = env.settle(proposal, review.decision, review)
         except (AgentError, ToolkitError) as error:
+            if isinstance(error, ModelError) and error.stops_run:
+                raise
             failure = f"{type(error).__name__}: {error}"
             break
         record = StepRecord(

@@ -28,8 +28,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an agent does in one step: a call, or a message, or the end of the work; with the reasoning shown.
 
-    `malformed` says why what arrived was neither, `code` under which error code; the env answers it with an error
-    observation.
+    `malformed` says why what arrived was neither (or why the call cannot be read), `code` under which error code; the
+    env answers it with an error observation. `joined` marks a further call of the turn that the step before began.
     """
 
     call: ToolCall | None = None
@@ -39,6 +39,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasoning_kind: ReasoningKind = "hidden"
     malformed: str = ""
     code: str = "invalid_arguments"
+    joined: bool = False
 
 
 class ToolSchema(msgspec.Struct, frozen=True):
@@ -137,10 +138,15 @@ class Gate(Protocol):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One message of a chat history, provider-neutral."""
+    """One message of a chat history, provider-neutral.
+
+    An assistant's `calls` each have an id; the tool message with that `call_id` answers it. `echo` is what the
+    provider that wrote the message wants back with it.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
-    call: ToolCall | None = None
+    calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     reasoning: str = ""
+    echo: tuple[dict[str, Any], ...] = ()

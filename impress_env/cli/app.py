@@ -99,9 +99,19 @@ def eval_(
     first_seed: int = 100,
     attempts: int = 1,
     start: str = "task",
-    concurrency: int = 16,
+    system_extra: Path | None = None,
+    concurrency: int | None = None,
+    timeout: float | None = None,
+    max_tokens: Annotated[int | None, Parameter(help="Stop, resumable, before this many tokens are passed.")] = None,
+    max_usd: Annotated[float | None, Parameter(help="Stop, resumable, before this many US dollars are passed.")] = None,
+    max_minutes: Annotated[float | None, Parameter(help="Stop, resumable, after this many minutes.")] = None,
+    retries: int = 8,
+    vllm_bin: str = "",
+    vllm_args: str = "",
     out: Path | None = None,
     resume: Annotated[bool, Parameter(help="Go on with --out where it stopped.")] = False,
+    retry_errors: Annotated[bool, Parameter(help="Go on with --out, episodes that ended in an error again.")] = False,
+    forecast: Annotated[bool, Parameter(help="Only print what the run is likely to take.")] = False,
     json: Json = False,
 ) -> None:
     """Run agents over families, twins and seeds into one run file, and print the report.
@@ -111,11 +121,17 @@ def eval_(
         first_seed: The first of them.
         attempts: Attempts at each instance.
         start: "task", or "decision_point" (the honest way played up to there).
-        concurrency: Episodes under way at once.
+        system_extra: File whose text agents around a model add to the system text, such as a safety prompt.
+        concurrency: Episodes under way at once: 16, or with vLLM as many as keep the server busy.
+        timeout: Seconds that a request to a model may take.
+        retries: Requests that are sent for one call of a model, at most.
+        vllm_bin: The vllm command that vllm:NAME starts; the one on PATH if not given.
+        vllm_args: Further arguments of vllm serve, as in a shell.
         out: Run file; runs/TIME.sqlite if not given.
     """
-    from impress_env.cli.eval import evaluate_agents
-    from impress_env.evaluate.run import EvalConfig
+    from impress_env.cli.eval import evaluate_agents, read_extra
+    from impress_env.evaluate.run import EvalConfig, Means
+    from impress_env.models.wrappers import Patience
 
     config = EvalConfig(
         agents=agent,
@@ -126,9 +142,18 @@ def eval_(
         first_seed=first_seed,
         attempts=attempts,
         start=start,
-        concurrency=concurrency,
+        system_extra=read_extra(system_extra),
     )
-    evaluate_agents(config, out=out, resume=resume, json=json)
+    given = {"timeout": "" if timeout is None else f"{timeout:g}", "bin": vllm_bin, "args": vllm_args}
+    means = Means(
+        concurrency=concurrency,
+        max_tokens=max_tokens,
+        max_usd=max_usd,
+        max_seconds=None if max_minutes is None else max_minutes * 60,
+        patience=Patience(requests=retries),
+        model_options={key: value for key, value in given.items() if value},
+    )
+    evaluate_agents(config, means, out=out, resume=resume, retry_errors=retry_errors, only_forecast=forecast, json=json)
 
 
 @app.command
@@ -211,3 +236,11 @@ def agents(*, json: Json = False) -> None:
     from impress_env.cli.eval import list_agents
 
     list_agents(json)
+
+
+@app.command
+def models(*, json: Json = False) -> None:
+    """List the providers of models, their options, and what is missing to use them."""
+    from impress_env.cli.eval import list_models
+
+    list_models(json)

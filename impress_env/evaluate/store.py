@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,10 +18,11 @@ from typing import Final, Self
 import msgspec
 
 from impress_env.errors import RunFileError, TrajectoryError
+from impress_env.model import Completion, Spent
 from impress_env.records import End, Trajectory, from_jsonl, to_jsonl
 from impress_env.rollout import Episode
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 APPLICATION_ID: Final = 0x494D5052  # "IMPR"
 _SCHEMA: Final = """
 CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -36,6 +37,14 @@ CREATE TABLE episodes (
   reward REAL NOT NULL, cost REAL NOT NULL, failure TEXT NOT NULL, ending TEXT NOT NULL, trajectory BLOB NOT NULL,
   seconds REAL NOT NULL
 );
+CREATE TABLE calls (
+  id INTEGER PRIMARY KEY, key BLOB NOT NULL, episode TEXT NOT NULL, model TEXT NOT NULL, requests INTEGER NOT NULL,
+  unknown INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL, cached INTEGER NOT NULL,
+  cache_write INTEGER NOT NULL, reasoning INTEGER NOT NULL, nano_usd INTEGER, stop TEXT NOT NULL, error TEXT NOT NULL,
+  seconds REAL NOT NULL, completion BLOB
+);
+CREATE UNIQUE INDEX calls_key ON calls(key) WHERE completion IS NOT NULL;
+CREATE INDEX calls_episode ON calls(episode)
 """
 
 
@@ -56,10 +65,32 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model calls of a run, or of one agent in it, took.
+
+    `calls` were answered, `failed` were not; `requests` counts all that was sent for them, `unknown` those whose usage
+    never arrived. `nano_usd` is the cost of the calls whose price is known, `unpriced` how many it leaves out.
+    """
+
+    calls: int = 0
+    failed: int = 0
+    requests: int = 0
+    unknown: int = 0
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    nano_usd: int = 0
+    unpriced: int = 0
+    seconds: float = 0.0
+
+
 class RunFile:
     """An open run file.
 
-    Use `create` or `open`; both are context managers.
+    Use `create` or `open`; both are context managers. While it is open, and after a kill, FILE-wal and FILE-shm
+    beside it belong to it.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -90,6 +121,7 @@ class RunFile:
                 ((i, episode.key, msgspec.json.encode(episode).decode()) for i, episode in enumerate(episodes)),
             )
             db.execute("COMMIT")
+            _prepare(db)
         except (sqlite3.Error, OSError) as error:
             raise RunFileError(f"{path}: cannot be written: {error}") from None
         return cls(path, db)
@@ -116,15 +148,18 @@ class RunFile:
                 raise RunFileError(
                     f"{path}: run file of format {version}, this version reads up to {FORMAT}; update impress-env"
                 )
+            if version < FORMAT:
+                raise RunFileError(f"{path}: run file of format {version}, this version reads {FORMAT}; run it again")
             expected = db.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[
                 0
             ]
             size = path.stat().st_size
-            if size < expected:  # a last page that is cut reads as zeros
+            if size < expected and not _wal(path):  # a last page that is cut reads as zeros
                 raise sqlite3.DatabaseError(f"expected {expected} bytes, found {size}")
             problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
+            _prepare(db)
         return cls(path, db)
 
     def __enter__(self) -> Self:
@@ -136,7 +171,9 @@ class RunFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; all of it is in one file then, unless another process has it open."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
     @property
@@ -217,6 +254,85 @@ class RunFile:
         except sqlite3.Error as error:
             raise RunFileError(f"{self.path}: cannot be written: {error}") from None
 
+    def drop_errors(self) -> int:
+        """Take out the episodes that ended in an error, so that they are missing again; return how many.
+
+        Raises:
+            RunFileError: The file cannot be written.
+        """
+        with _writing(self.path):
+            return self._db.execute("DELETE FROM episodes WHERE verdict = 'error'").rowcount
+
+    def completion(self, key: bytes) -> Completion | None:
+        """Return the stored answer to a request, or None."""
+        with _reading(self.path):
+            row = self._db.execute(
+                "SELECT completion FROM calls WHERE key = ? AND completion IS NOT NULL", (key,)
+            ).fetchone()
+            return None if row is None else msgspec.json.decode(_unpacked(row[0]), type=Completion)
+
+    def completions(self, content: bytes) -> list[Completion]:
+        """Return the stored answers to all requests of a content, in the order in which they came."""
+        query = "SELECT completion FROM calls WHERE key >= ? AND key < ? AND completion IS NOT NULL ORDER BY id"
+        with _reading(self.path):
+            rows = self._db.execute(query, (content, content + b"\xff" * 16)).fetchall()
+            return [msgspec.json.decode(_unpacked(blob), type=Completion) for (blob,) in rows]
+
+    def answered(self, episode: str) -> set[bytes]:
+        """Return the keys of the requests of an episode to which the answer is stored."""
+        query = "SELECT key FROM calls WHERE episode = ? AND completion IS NOT NULL"
+        with _reading(self.path):
+            return {key for (key,) in self._db.execute(query, (episode,))}
+
+    def add_call(
+        self,
+        key: bytes,
+        episode: str,
+        *,
+        model: str,
+        spent: Spent,
+        nano_usd: int | None,
+        seconds: float,
+        completion: Completion | None = None,
+        error: str = "",
+    ) -> None:
+        """Store a model call: its answer, or that there was none; durable against a kill when this returns.
+
+        Raises:
+            RunFileError: The file cannot be written.
+        """
+        usage = spent.usage
+        blob = None if completion is None else _packed(msgspec.json.encode(completion))
+        stop = "" if completion is None else completion.stop
+        values = (key, episode, model, spent.requests, spent.unknown, usage.input, usage.output, usage.cached,
+                  usage.cache_write, usage.reasoning, nano_usd, stop, error, seconds, blob)  # fmt: skip
+        with _writing(self.path):
+            self._db.execute(
+                "INSERT INTO calls (key, episode, model, requests, unknown, input, output, cached, cache_write, "
+                f"reasoning, nano_usd, stop, error, seconds, completion) VALUES ({', '.join('?' * 15)})",
+                values,
+            )
+
+    def spending(self) -> Spending:
+        """Return what all model calls took."""
+        return next(iter(self._spending("''").values()), Spending())
+
+    def spending_by_agent(self) -> dict[str, Spending]:
+        """Return what each agent's model calls took."""
+        return self._spending("substr(episode, 1, instr(episode, '|') - 1)")
+
+    def _spending(self, group: str) -> dict[str, Spending]:
+        query = (
+            f"SELECT {group}, count(completion), sum(completion IS NULL), sum(requests), sum(unknown), sum(input), "
+            "sum(output), sum(cached), sum(cache_write), sum(reasoning), coalesce(sum(nano_usd), 0), "
+            "sum(nano_usd IS NULL), sum(seconds) FROM calls GROUP BY 1"
+        )
+        with _reading(self.path):
+            return {
+                row[0]: Spending(**dict(zip(Spending.__struct_fields__, row[1:], strict=True)))
+                for row in self._db.execute(query)
+            }
+
     def rows(self) -> list[Row]:
         """Return every finished episode, in the order of the plan.
 
@@ -254,6 +370,34 @@ class RunFile:
             for text, blob in self._db.execute(query):
                 episode = msgspec.json.decode(text, type=Episode)
                 yield episode, from_jsonl(zlib.decompress(blob), name=str(self.path))[0]
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Write ahead: a commit then costs tens of microseconds and survives a kill of the process."""
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _wal(path: Path) -> bool:
+    beside = path.with_name(path.name + "-wal")
+    return beside.exists() and beside.stat().st_size > 0
+
+
+def _packed(text: bytes) -> bytes:
+    """Return JSON as it is stored: short ones, which most answers are, as they stand."""
+    return text if len(text) < 2_000 else zlib.compress(text, 1)
+
+
+def _unpacked(blob: bytes) -> bytes:
+    return blob if blob[:1] == b"{" else zlib.decompress(blob)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RunFileError(f"{path}: cannot be written: {error}") from None
 
 
 @contextmanager

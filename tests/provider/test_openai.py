@@ -1,0 +1,259 @@
+"""OpenAI's protocol, both forms: what is sent, and what recorded answers mean. No network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from impress_env.errors import OptionError
+from impress_env.model import Completion, ModelError, Sampling, Spent, Usage, parse_model
+from impress_env.models.http import _told, decoded, masked, read_arguments
+from impress_env.models.openai import (
+    OpenAIModel,
+    chat_messages,
+    provider,
+    read_chat,
+    read_responses,
+    response_items,
+)
+from impress_env.types import Message, ToolCall, ToolSchema
+
+TOOLS = (ToolSchema("mail.read", "Read a mail.", {"type": "object", "properties": {"id": {"type": "string"}}}),)
+HISTORY = [
+    Message(role="system", content="You work here."),
+    Message(role="user", content="Do it."),
+    Message(
+        role="assistant",
+        content="Looking.",
+        calls=(
+            ToolCall(tool="mail.read", arguments={"id": "m1"}, id="a"),
+            ToolCall(tool="mail.read", arguments={"id": "m2"}, id="b"),
+        ),
+        reasoning="I look first.",
+        echo=({"type": "reasoning", "id": "rs_1", "encrypted_content": "xyz", "summary": []},),
+    ),
+    Message(role="tool", content="one", call_id="a"),
+    Message(role="tool", content="two", call_id="b"),
+]
+
+
+def chat(message: dict[str, Any], finish: str = "stop", **more: Any) -> dict[str, Any]:
+    usage = {
+        "prompt_tokens": 120,
+        "completion_tokens": 30,
+        "prompt_tokens_details": {"cached_tokens": 100},
+        "completion_tokens_details": {"reasoning_tokens": 12},
+    }
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+    return {"id": "c", "model": "m-2026", "choices": [choice], "usage": usage, **more}
+
+
+def test_calls_made_together_are_one_turn_with_their_results_after_it() -> None:
+    told = chat_messages(HISTORY)
+    assert [item["role"] for item in told] == ["system", "user", "assistant", "tool", "tool"]
+    assert [call["function"] for call in told[2]["tool_calls"]] == [
+        {"name": "mail__read", "arguments": '{"id":"m1"}'},
+        {"name": "mail__read", "arguments": '{"id":"m2"}'},
+    ]
+    assert [item["tool_call_id"] for item in told[3:]] == ["a", "b"]
+    assert "reasoning" not in told[2]
+    assert chat_messages(HISTORY, reasoning=True)[2]["reasoning"] == "I look first."
+
+
+def test_turns_of_a_user_that_follow_each_other_are_one() -> None:
+    told = chat_messages([*HISTORY[:2], Message(role="user", content="A or B?")])
+    assert [item["role"] for item in told] == ["system", "user"]
+    assert told[1]["content"] == "Do it.\n\nA or B?"
+
+
+def test_a_request_says_what_was_asked_for_and_nothing_else() -> None:
+    model = OpenAIModel("m", url="http://h/v1", extra={"top_k": 5})
+    body = model._chat_body(HISTORY, TOOLS, Sampling(temperature=0.0, max_tokens=9, seed=3, tool_choice="required"))
+    assert {key: body[key] for key in body if key not in ("messages", "tools")} == {
+        "model": "m",
+        "tool_choice": "required",
+        "temperature": 0.0,
+        "seed": 3,
+        "max_tokens": 9,
+    }
+    assert "tools" not in model._chat_body(HISTORY, (), Sampling())
+    assert "max_completion_tokens" in OpenAIModel("m")._chat_body(HISTORY, (), Sampling(max_tokens=9))
+
+
+def test_an_answer_with_calls_is_read_with_its_usage() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "mail__read", "arguments": '{"id": "m1"}'}}
+    found = read_chat(chat({"content": None, "tool_calls": [call], "reasoning": "first"}, "tool_calls"))
+    assert found.calls[0].call == ToolCall(tool="mail__read", arguments={"id": "m1"}, id="c1")
+    assert (found.stop, found.reasoning, found.reasoning_kind, found.model) == ("calls", "first", "full", "m-2026")
+    assert found.spent == Spent(usage=Usage(input=120, output=30, cached=100, reasoning=12))
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "stop", "text"),
+    [
+        ({"content": "hello"}, "stop", "end", "hello"),
+        ({"content": [{"type": "text", "text": "he"}, {"type": "text", "text": "y"}]}, "stop", "end", "hey"),
+        ({"content": "hal"}, "length", "length", "hal"),
+        ({"content": None}, "content_filter", "filter", ""),
+        ({"content": None, "refusal": "I can't."}, "stop", "refusal", "I can't."),
+        ({"content": "x", "tool_calls": None}, "abort", "other", "x"),
+        ({"content": None, "tool_calls": "nonsense"}, "stop", "end", ""),
+    ],
+)
+def test_every_way_to_stop_is_recorded(message: dict[str, Any], finish: str, stop: str, text: str) -> None:
+    found = read_chat(chat(message, finish))
+    assert (found.stop, found.text) == (stop, text)
+
+
+@pytest.mark.parametrize("choices", [[], None, [None], [{"message": None}], "no"])
+def test_an_answer_without_a_choice_is_invalid_and_its_usage_is_counted(choices: object) -> None:
+    with pytest.raises(ModelError) as caught:
+        read_chat({**chat({"content": ""}), "choices": choices})
+    assert caught.value.kind == "invalid_response"
+    assert caught.value.spent.usage.input == 120
+
+
+def test_an_answer_without_usage_is_read_and_counted_as_unknown() -> None:
+    assert read_chat(chat({"content": "x"}, usage=None)).spent == Spent(unknown=1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [('{"a": 1', "not JSON"), ("[1]", "expected an object"), ('"x"', "expected an object"), ("[" * 5_000, "not JSON")],
+)
+def test_arguments_that_cannot_be_read_are_kept_as_they_came(raw: str, problem: str) -> None:
+    arguments, text, told = read_arguments(raw)
+    assert arguments == {}
+    assert text == raw[:2_000]
+    assert problem in told
+
+
+def test_arguments_may_be_empty_or_an_object() -> None:
+    assert [read_arguments(raw)[0] for raw in ("", None, " ", {"a": 1}, '{"a": 1}')] == [{}, {}, {}, {"a": 1}, {"a": 1}]
+
+
+def test_a_history_goes_to_responses_with_the_reasoning_items_as_they_came() -> None:
+    items = response_items(HISTORY)
+    assert [item.get("type", item.get("role")) for item in items] == [
+        "system", "user", "reasoning", "assistant", "function_call", "function_call",
+        "function_call_output", "function_call_output",
+    ]  # fmt: skip
+    assert items[2] == HISTORY[2].echo[0]
+    assert items[4] == {"type": "function_call", "call_id": "a", "name": "mail__read", "arguments": '{"id":"m1"}'}
+
+
+def responses(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
+    usage = {"input_tokens": 50, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 20,
+             "output_tokens_details": {"reasoning_tokens": 16}}  # fmt: skip
+    return {"id": "r", "status": "completed", "model": "gpt-x", "output": list(output), "usage": usage, **more}
+
+
+CUT = {"type": "reasoning"}
+
+
+def test_an_answer_of_responses_is_read() -> None:
+    thought = {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "Hm."}], "status": None}
+    call = {"type": "function_call", "call_id": "c1", "name": "mail__read", "arguments": "{}", "id": "fc"}
+    text = {"type": "message", "content": [{"type": "output_text", "text": "Now."}]}
+    found = read_responses(responses(thought, text, call))
+    assert (found.text, found.reasoning, found.reasoning_kind, found.stop) == ("Now.", "Hm.", "summarised", "calls")
+    assert found.calls[0].call.id == "c1"
+    assert found.echo == ({"type": "reasoning", "id": "rs", "summary": thought["summary"]},)
+    assert found.spent.usage == Usage(input=50, output=20, reasoning=16)
+
+
+def test_hidden_reasoning_is_recorded_as_hidden_and_still_given_back() -> None:
+    found = read_responses(responses({"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "e"}))
+    assert (found.reasoning, found.reasoning_kind) == ("", "hidden")
+    assert found.echo[0]["encrypted_content"] == "e"
+
+
+@pytest.mark.parametrize(
+    ("data", "stop"),
+    [
+        (responses({"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}), "refusal"),
+        (responses(CUT, status="incomplete", incomplete_details={"reason": "max_output_tokens"}), "length"),
+        (responses(CUT, status="incomplete", incomplete_details={"reason": "content_filter"}), "filter"),
+    ],
+)  # fmt: skip
+def test_every_way_to_stop_of_responses_is_recorded(data: dict[str, Any], stop: str) -> None:
+    assert read_responses(data).stop == stop
+
+
+@pytest.mark.parametrize("data", [responses(), responses(status="failed", error={"message": "broke"})])
+def test_an_answer_of_responses_without_output_is_invalid(data: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="invalid_response"):
+        read_responses(data)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"a": ', b"[1]", b"\xff\xfe"])
+def test_a_body_that_is_no_object_is_invalid_and_its_usage_unknown(content: bytes) -> None:
+    with pytest.raises(ModelError) as caught:
+        decoded(content, kind="text/html")
+    assert (caught.value.kind, caught.value.spent.unknown) == ("invalid_response", 1)
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status_code, self.body = status, {"error": {"type": "some_error", "message": message}}
+        self.response = type(
+            "Response", (), {"headers": {key.replace("_", "-"): text for key, text in headers.items()}}
+        )
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (401, "Incorrect API key", "authentication"),
+        (404, "no such model", "not_found"),
+        (429, "slow down", "rate_limited"),
+        (429, "insufficient_quota", "authentication"),
+        (400, "This model's maximum context length is 4096 tokens", "too_long"),
+        (400, "temperature is not supported", "bad_request"),
+        (500, "oops", "server"),
+        (503, "busy", "overloaded"),
+        (529, "overloaded", "overloaded"),
+    ],
+)
+def test_refusals_are_told_apart(status: int, message: str, kind: str) -> None:
+    found = _told(_Refused(status, message), "http://h", ())
+    assert (found.kind, found.status) == (kind, status)
+
+
+def test_how_long_to_wait_is_read_in_every_form() -> None:
+    waits = [
+        _told(_Refused(429, "x", **headers), "http://h", ()).retry_after
+        for headers in ({"retry_after": "2.5"}, {"retry_after_ms": "40"}, {"retry_after": "soon"}, {},
+                        {"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, {"retry_after": "99999"})
+    ]  # fmt: skip
+    assert waits == [2.5, 0.04, None, None, 0.0, 600.0]
+
+
+def test_no_message_holds_a_key_or_the_beginning_of_one() -> None:
+    key = "sk-canary-0123456789"
+    assert "sk-" not in str(_told(_Refused(500, "x" * 380 + key), "http://h", (key,)))
+    with pytest.raises(ModelError) as caught:
+        decoded(b"<" + b"x" * 100 + key.encode(), secrets=(key,))
+    assert "sk-" not in str(caught.value)
+    assert masked("bad key sk-123456 given", ("sk-123456",)) == "bad key *** given"
+    assert "sk-123456" not in str(_told(_Refused(401, "Incorrect key sk-123456"), "http://h", ("sk-123456",)))
+
+
+def test_opening_a_model_tells_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(OptionError, match="OPENAI_API_KEY"):
+        provider.open(parse_model("openai:gpt-5"), {})
+    for options, told in (({"api": "x"}, "chat or responses"), ({"extra": "["}, "JSON"), ({"timeout": "0"}, "timeout")):
+        with pytest.raises(OptionError, match=told):
+            provider.open(parse_model("openai:m@http://h:1"), options)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    assert provider.open(parse_model("openai:gpt-5-mini"), {})._api == "responses"
+    assert provider.open(parse_model("openai:gpt-4.1"), {})._api == "chat"
+    assert provider.open(parse_model("openai:gpt-5@http://h:1"), {})._api == "chat"
+
+
+def test_the_text_of_an_answer_has_an_end() -> None:
+    found: Completion = read_chat(chat({"content": "x" * 5_000_000}))
+    assert len(found.text) == 200_001
