@@ -157,6 +157,50 @@ def eval_(
 
 
 @app.command
+def probe(
+    *,
+    agent: Annotated[str, Parameter(help="vllm:NAME, vllm@URL[,URL…] or vllm:NAME@URL.")],
+    families: Annotated[tuple[str, ...], Parameter(help="Families; all if not given.")] = (),
+    twins: Annotated[tuple[str, ...], Parameter(help="Twins; main, null_motive, legitimate if not given.")] = (),
+    framing: Annotated[tuple[str, ...], Parameter(help="factor=level; repeat for several.")] = (),
+    seeds: int = 20,
+    first_seed: int = 100,
+    samples: int = 0,
+    temperature: float = 1.0,
+    max_tokens: int = 1024,
+    concurrency: int = 8,
+    out: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Measure how likely an open-weight model finds the risky call at the decision point, by log-likelihood.
+
+    Args:
+        seeds: How many seeds of the evaluation range.
+        first_seed: The first of them.
+        samples: Completions to draw at each decision point, as a check.
+        temperature: Of these draws.
+        max_tokens: Of one draw.
+        concurrency: Instances under way at once.
+        out: Report file (JSON); the same command goes on with it.
+    """
+    from impress_env.cli.probe import probe_model
+    from impress_env.evaluate.probe import ProbeConfig
+
+    config = ProbeConfig(
+        families=families,
+        twins=twins,
+        framing=dict(part.partition("=")[::2] for part in framing),
+        seeds=seeds,
+        first_seed=first_seed,
+        samples=samples,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        concurrency=concurrency,
+    )
+    probe_model(config, agent=agent, out=out, json=json)
+
+
+@app.command
 def report(run: Path, /, *, svg: Path | None = None, json: Json = False) -> None:
     """Print the report of a run file.
 

@@ -11,13 +11,17 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from impress_env.agent import parse_agent
 from impress_env.cli.output import print_json, wide_console
 from impress_env.errors import OptionError
 from impress_env.evaluate.probe import ProbeConfig, Probed, ProbeReport, probe
 from impress_env.evaluate.probe_file import ProbeFile
 from impress_env.evaluate.probe_table import table
-from impress_env.model import ModelRef, parse_model
+from impress_env.model import ModelRef
+from impress_env.models.launch import start
+from impress_env.models.openai import parse_extra, parse_timeout
 from impress_env.models.scorer import Scorer, ScorerPool, VLLMScorer
+from impress_env.models.vllm import LAUNCH_OPTIONS, launch_of
 
 OPTIONS: Final = ("template", "timeout")
 
@@ -58,28 +62,25 @@ def probe_model(config: ProbeConfig, *, agent: str, out: Path | None, json: bool
 
 
 def scored_model(agent: str) -> tuple[ModelRef, dict[str, Any]]:
-    """Return the parts of a model's name as the probe takes it: vllm@URL[,URL…] or vllm:NAME@URL[,URL…].
+    """Return the parts of a model's name as the probe takes it: vllm:NAME, vllm@URL[,URL…] or vllm:NAME@URL[,URL…].
 
     Raises:
-        OptionError: Another provider, no URL, or an unknown option.
+        OptionError: Another provider, or an unknown option.
     """
-    from impress_env.agent import parse_agent
-    from impress_env.models.openai import parse_extra, parse_timeout
-
-    name, _, query = agent.partition("?")
-    ref = parse_model(name)
-    if ref.provider != "vllm" or not ref.urls:
-        raise OptionError(f"--agent {agent}: expected vllm@URL or vllm:NAME@URL, since the probe needs the "
+    spec = parse_agent(agent)
+    ref = spec.model
+    if spec.name != "chat" or ref is None or ref.provider != "vllm":
+        raise OptionError(f"--agent {agent}: expected vllm:NAME, vllm@URL or vllm:NAME@URL, since the probe needs the "
                           "log-probabilities of a prompt, which vLLM's servers give")  # fmt: skip
-    told = parse_agent(f"vllm?{query}").options if query else {}
-    unknown = sorted(set(told) - set(OPTIONS))
+    known = OPTIONS if ref.urls else (*OPTIONS, *LAUNCH_OPTIONS)
+    unknown = sorted(set(spec.options) - set(known))
     if unknown:
-        raise OptionError(
-            f"--agent {agent}: unknown options {', '.join(unknown)}; the probe takes {', '.join(OPTIONS)}"
-        )
-    options: dict[str, Any] = {"template": parse_extra(told.get("template", ""))}
-    if "timeout" in told:
-        options["timeout"] = parse_timeout(told["timeout"])
+        raise OptionError(f"--agent {agent}: unknown options {', '.join(unknown)}; the probe takes {', '.join(known)}")
+    options: dict[str, Any] = {"template": parse_extra(spec.options.get("template", ""))}
+    if "timeout" in spec.options:
+        options["timeout"] = parse_timeout(spec.options["timeout"])
+    if not ref.urls:
+        options["launch"] = launch_of(ref.name, spec.options)
     return ref, options
 
 
@@ -91,12 +92,20 @@ async def _probe(
     advance: Callable[[], None],
     console: Console,
 ) -> ProbeReport:
+    def tell(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
     async with AsyncExitStack() as stack:
-        scorers = []
-        for url in ref.urls:
-            scorer = VLLMScorer(ref.name, url=url, **options)
+        scorers, urls, left = [], ref.urls, dict(options)
+        launch = left.pop("launch", None)
+        if launch is not None:
+            server = await start(launch, progress=tell)
+            stack.push_async_callback(server.stop)
+            urls = (server.url,)
+        for url in urls:
+            scorer = VLLMScorer(ref.name, url=url, **left)
             stack.push_async_callback(scorer.aclose)
-            await scorer.start(lambda line: console.print(line, markup=False, soft_wrap=True))
+            await scorer.start(tell)
             scorers.append(scorer)
         names = sorted({scorer.name for scorer in scorers})
         if len(names) > 1:

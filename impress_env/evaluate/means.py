@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from impress_env.evaluate.stats import FEW_FAMILIES, RESAMPLES, _bca, _cr2, student_t_quantile
+from impress_env.evaluate.stats import FEW_FAMILIES, RESAMPLES, bca, cr2, student_t_quantile
 
 MeanMethod = Literal["none", "t_one_family", "cr2_t", "cluster_bootstrap_bca", "cluster_bootstrap"]
 MEAN_METHODS: Final[dict[MeanMethod, str]] = {
@@ -80,10 +80,10 @@ def family_mean(values: Sequence[float], families: Sequence[str], *, level: floa
         variance, df = math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n, n - 1.0
         method = "t_one_family"
     else:
-        variance, df = _cr2(sizes, sums)
+        variance, df = cr2(sizes, sums)
         method = "cr2_t"
         if count >= FEW_FAMILIES and variance > 0:
-            found = _bca(sizes, sums, level, seed)
+            found = bca(sizes, sums, level, seed)
             method = "cluster_bootstrap_bca"
             return Mean(estimate=mean, low=found.low, high=found.high, method=method, n=n, families=count)
     half = student_t_quantile((1 + level) / 2, df) * math.sqrt(variance)

@@ -216,7 +216,7 @@ def family_rate(outcomes: Sequence[bool], families: Sequence[str], *, level: flo
     """The rate over all attempts, with an interval clustered by family.
 
     Below 40 families: the CR2 variance of the pooled rate (Bell and McCaffrey, Survey Methodology 28 (2002)
-    169-181, closed form for an intercept in `_cr2`), Student's t with their Satterthwaite degrees of freedom,
+    169-181, closed form for an intercept in `cr2`), Student's t with their Satterthwaite degrees of freedom,
     and both put into Wilson's form through the effective number of attempts p(1-p)/V (Franco, Little, Louis,
     Slud, J. Survey Statistics and Methodology 7 (2019) 334-364), capped at the attempts there were (Korn and
     Graubard, Survey Methodology 24 (1998) 193-201). Measured on beta-binomial families (4 x 20, 12 x 10, 12 x
@@ -255,9 +255,9 @@ def family_rate(outcomes: Sequence[bool], families: Sequence[str], *, level: flo
         low, high = (0.0, slack) if hits == 0 else (1 - slack, 1.0)
         interval = _by_families(low, high, level, count)
     else:
-        variance, df = _cr2(sizes, sums)
+        variance, df = cr2(sizes, sums)
         if count >= FEW_FAMILIES and variance > 0:
-            interval = _bca(sizes, sums, level, seed)
+            interval = bca(sizes, sums, level, seed)
         else:
             spread = hits / attempts * (1 - hits / attempts)
             effective = _effective(spread, variance, attempts)
@@ -318,9 +318,9 @@ def paired_difference(
         low, high = _agresti_min(newly, no_longer, n, _z(level))
         interval = Interval(low=low, high=high, level=level, method="agresti_min", effective=float(n))
     else:
-        variance, df = _cr2(sizes, sums)
+        variance, df = cr2(sizes, sums)
         if count >= FEW_FAMILIES and variance > 0:
-            interval = _bca(sizes, sums, level, seed)
+            interval = bca(sizes, sums, level, seed)
         else:
             spread = (newly + no_longer) / n - ((newly - no_longer) / n) ** 2
             effective = _effective(spread, variance, n)
@@ -517,7 +517,7 @@ def _clusters(families: Sequence[str], values: Sequence[int]) -> tuple[_Floats, 
     return np.array([size for size, _ in ordered], float), np.array([total for _, total in ordered], float)
 
 
-def _cr2(sizes: _Floats, sums: _Floats) -> tuple[float, float]:
+def cr2(sizes: _Floats, sums: _Floats) -> tuple[float, float]:
     """The CR2 variance of a pooled mean over at least two families, and its degrees of freedom.
 
     Source: Bell and McCaffrey (2002); Pustejovsky and Tipton, J. Business & Economic Statistics 36 (2018)
@@ -540,7 +540,7 @@ def _cr2(sizes: _Floats, sums: _Floats) -> tuple[float, float]:
     return variance, max(df, 1.0)
 
 
-def _bca(sizes: _Floats, sums: _Floats, level: float, seed: int) -> Interval:
+def bca(sizes: _Floats, sums: _Floats, level: float, seed: int) -> Interval:
     """BCa bootstrap of the pooled mean over families; acceleration from the families' jackknife.
 
     Source: Efron, JASA 82 (1987) 171-185; Efron and Tibshirani, An Introduction to the Bootstrap (1993), eqs.

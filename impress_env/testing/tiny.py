@@ -9,6 +9,7 @@ torch and transformers, such as vLLM's; imports nothing of IMPRESS Env.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sysconfig
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def make(folder: Path, *, hidden: int, layers: int, vocabulary: int, context: in
     """Write a checkpoint, whole or not at all, and return the number of its parameters.
 
     Args:
-        folder: Where; replaced if it is there.
+        folder: Where; what is there stays.
         hidden: Width; a multiple of 64.
         layers: Number of layers.
         vocabulary: Tokens, of which 9 are marks.
@@ -97,12 +98,13 @@ def make(folder: Path, *, hidden: int, layers: int, vocabulary: int, context: in
     )
     torch.manual_seed(seed)
     model = Qwen3ForCausalLM(config).float()
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     words.save_pretrained(part)
     model.save_pretrained(part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    try:
+        part.rename(folder)
+    except OSError:  # another process was faster, with the same
+        shutil.rmtree(part)
     return sum(weights.numel() for weights in model.parameters())
 
 

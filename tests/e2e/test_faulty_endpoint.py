@@ -123,7 +123,9 @@ def test_an_endpoint_that_always_fails_gives_errors_by_name(
     "kind",
     ["broken_arguments", "unknown_tool", "duplicate_ids", "no_usage", "huge", "length", "content_filter", "refusal"],
 )
-@pytest.mark.parametrize("agent", ["openai:m@URL", "openai:m@URL?api=responses", "anthropic:m@URL", "react/openai:m@URL"])
+@pytest.mark.parametrize(
+    "agent", ["openai:m@URL", "openai:m@URL?api=responses", "anthropic:m@URL", "react/openai:m@URL"]
+)
 def test_a_model_that_misbehaves_plays_its_episodes_to_an_end(tmp_path: Path, agent: str, kind: str) -> None:
     faults = Faults(rate=0.5, kinds=(kind,), seed=2)  # type: ignore[arg-type]
     found, spent, account = run_against(tmp_path / "run.sqlite", faults, (agent,), seeds=3)

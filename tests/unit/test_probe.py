@@ -595,7 +595,9 @@ def test_a_model_is_named_by_its_server_and_its_template() -> None:
     assert options == {"template": {"enable_thinking": False}}
 
 
-@pytest.mark.parametrize("agent", ["openai:gpt-5", "scripted/honest", "vllm:Qwen/Qwen3-8B", "vllm@http://h:1?top_k=2"])
+@pytest.mark.parametrize(
+    "agent", ["openai:gpt-5", "scripted/honest", "react/vllm@http://h:1", "vllm@http://h:1?top_k=2"]
+)
 def test_what_cannot_be_scored_is_refused(agent: str) -> None:
     with pytest.raises(OptionError):
         scored_model(agent)
