@@ -15,7 +15,7 @@ import msgspec
 
 from impress_env.evaluate.store import RunFile
 from impress_env.model import Completion, Model, ModelError, Sampling, Spent
-from impress_env.models.content import content_key
+from impress_env.models.content import Growing
 from impress_env.models.prices import Price, nano_usd
 from impress_env.models.wrappers import Wrapped
 from impress_env.types import Message, ToolSchema
@@ -47,6 +47,7 @@ class Recorded(Wrapped):
         self._store, self._episode, self._price = store, episode, price
         self._stopped, self._seeded = stopped, seeded
         self._where = blake2b(episode.encode(), digest_size=8).digest()
+        self._content = Growing()
         self._asked: dict[bytes, int] = {}
         self._answered = store.answered(episode)
 
@@ -96,6 +97,6 @@ class Recorded(Wrapped):
         )
 
     def _key(self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling) -> bytes:
-        content = content_key(messages, tools, sampling)
+        content = self._content.key(messages, tools, sampling)
         number = self._asked[content] = self._asked.get(content, -1) + 1
         return content + self._where + number.to_bytes(2, "big")

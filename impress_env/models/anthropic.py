@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from impress_env.errors import OptionError
 from impress_env.model import Completion, ModelError, ModelRef, Sampling, Spent, Stop, Tell, Usage
-from impress_env.models.http import TEXT_CAP, Client, Tools, post, whole, wire
+from impress_env.models.http import TEXT_CAP, Connection, Tools, transport, whole, wire
 from impress_env.models.openai import INSTALL, TIMEOUT, called, need_sdk, parse_extra, parse_timeout, take
 from impress_env.types import Message, ToolSchema
 
@@ -150,14 +150,18 @@ class AnthropicModel:
         self.name, self._key, self._url = name, key, url
         self._extra, self._timeout = dict(extra or {}), timeout
         self._tools = Tools(tool_form)
-        self._client: Client | None = None
+        self._connection: Connection | None = None
 
     @property
-    def client(self) -> Client:
-        """The SDK's client, made at first use: it belongs to the event loop."""
-        if self._client is None:
-            self._client = _new_client(self._key, self._url, self._timeout)
-        return self._client
+    def connection(self) -> Connection:
+        """The endpoint, made at first use: it belongs to the event loop."""
+        if self._connection is None:
+            from anthropic import AsyncAnthropic, DefaultAioHttpClient
+
+            http = transport(DefaultAioHttpClient, self._timeout)
+            sdk = AsyncAnthropic(api_key=self._key, base_url=self._url, max_retries=0, http_client=http)
+            self._connection = Connection(sdk, http, secrets=(self._key,), timeout=self._timeout)
+        return self._connection
 
     async def start(self, tell: Tell) -> None:
         """Nothing to start: a wrong key or name is told by the first call."""
@@ -171,8 +175,7 @@ class AnthropicModel:
             ModelError: There is none.
         """
         body = self._body(messages, tools, sampling)
-        data = await post(self.client, "/v1/messages", body, secrets=(self._key,), timeout=self._timeout)
-        return read_message(data, full=self._url is not None)
+        return read_message(await self.connection.post("/v1/messages", body), full=self._url is not None)
 
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling) -> dict[str, Any]:
         system, turns = message_blocks(messages)
@@ -209,19 +212,9 @@ class AnthropicModel:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
-
-
-def _new_client(key: str, url: str | None, timeout: float) -> Client:
-    import httpx2
-    from anthropic import AsyncAnthropic, DefaultAioHttpClient
-
-    limits = httpx2.Limits(max_connections=1024, max_keepalive_connections=1024)
-    transport = DefaultAioHttpClient(limits=limits, timeout=httpx2.Timeout(timeout, connect=20.0))
-    client: Any = AsyncAnthropic(api_key=key, base_url=url, max_retries=0, http_client=transport)
-    return client  # type: ignore[no-any-return]
+        if self._connection is not None:
+            await self._connection.aclose()
+            self._connection = None
 
 
 class AnthropicProvider:

@@ -17,7 +17,7 @@ import msgspec
 
 from impress_env.errors import OptionError, PluginError
 from impress_env.model import Called, Completion, ModelError, ModelRef, Sampling, Spent, Stop, Tell, Usage
-from impress_env.models.http import TEXT_CAP, Client, Tools, post, read_arguments, whole, wire
+from impress_env.models.http import TEXT_CAP, Connection, Tools, read_arguments, transport, whole, wire
 from impress_env.types import Message, ReasoningKind, ToolCall, ToolSchema
 
 INSTALL: Final = "pip install 'impress-env[models]'"
@@ -249,14 +249,18 @@ class OpenAIModel:
         self.name, self._api, self._key, self._url = name, api, key, url
         self._extra, self._timeout = dict(extra or {}), timeout
         self._tools = Tools(responses_tool if api == "responses" else chat_tool)
-        self._client: Client | None = None
+        self._connection: Connection | None = None
 
     @property
-    def client(self) -> Client:
-        """The SDK's client, made at first use: it belongs to the event loop."""
-        if self._client is None:
-            self._client = new_client(self._key, self._url, self._timeout)
-        return self._client
+    def connection(self) -> Connection:
+        """The endpoint, made at first use: it belongs to the event loop."""
+        if self._connection is None:
+            from openai import AsyncOpenAI, DefaultAioHttpClient
+
+            http = transport(DefaultAioHttpClient, self._timeout)
+            sdk = AsyncOpenAI(api_key=self._key, base_url=self._url, max_retries=0, http_client=http)
+            self._connection = Connection(sdk, http, secrets=(self._key,), timeout=self._timeout)
+        return self._connection
 
     async def start(self, tell: Tell) -> None:
         """Nothing to start: a wrong key or name is told by the first call."""
@@ -273,8 +277,7 @@ class OpenAIModel:
         body = (self._responses_body if responses else self._chat_body)(messages, tools, sampling)
         body.update(self._extra)
         path = "/responses" if responses else "/chat/completions"
-        data = await post(self.client, path, body, secrets=(self._key,), timeout=self._timeout)
-        return self._read(data)
+        return self._read(await self.connection.post(path, body))
 
     def _read(self, data: Mapping[str, Any]) -> Completion:
         return read_responses(data) if self._api == "responses" else read_chat(data)
@@ -322,20 +325,9 @@ class OpenAIModel:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
-
-
-def new_client(key: str, url: str | None, timeout: float) -> Client:
-    """Return an SDK client over aiohttp, without retries of its own."""
-    import httpx2
-    from openai import AsyncOpenAI, DefaultAioHttpClient
-
-    limits = httpx2.Limits(max_connections=1024, max_keepalive_connections=1024)
-    transport = DefaultAioHttpClient(limits=limits, timeout=httpx2.Timeout(timeout, connect=20.0))
-    client: Any = AsyncOpenAI(api_key=key, base_url=url, max_retries=0, http_client=transport)
-    return client  # type: ignore[no-any-return]
+        if self._connection is not None:
+            await self._connection.aclose()
+            self._connection = None
 
 
 def at_v1(url: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from impress_env.model import Completion, ModelError, Sampling, Tell
-from impress_env.models.http import CAP, encode, guarded
+from impress_env.models.http import CAP
 from impress_env.models.openai import TIMEOUT, chat_messages, chat_tool
 from impress_env.models.vllm import VLLMModel
 from impress_env.types import Message, ToolCall, ToolSchema
@@ -268,20 +268,11 @@ class VLLMScorer:
         return f"{message}. Asked: {texts[0]!r}; with the call: {texts[1]!r}"
 
     async def _ask(self, path: str, body: Mapping[str, Any], kind: type[_T]) -> _T:
-        import httpx2
-
         url = f"{self._model.url}{path}"
-        content = encode({key: value for key, value in body.items() if value is not None})
-        options = {
-            "headers": {"Content-Type": "application/json"},
-            "timeout": httpx2.Timeout(self._timeout, connect=20.0),
-        }
-
-        async def ask() -> Any:
-            return await self._model.client.post(url, cast_to=httpx2.Response, content=content, options=options)
+        content = msgspec.json.encode({key: value for key, value in body.items() if value is not None})
 
         async def read() -> _T:
-            response = await guarded(ask, where=url, secrets=(self._key,), timeout=self._timeout)
+            response = await self._model.connection.send("POST", url, content=content)
             if len(response.content) > CAP:
                 raise ModelError("bad_request", f"{url} answered {len(response.content)} bytes, expected at most {CAP}")
             try:

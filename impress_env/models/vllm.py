@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from impress_env.errors import OptionError
 from impress_env.model import Completion, Gauges, ModelError, ModelRef, Sampling, Tell
-from impress_env.models.http import decoded, guarded
+from impress_env.models.http import decoded
 from impress_env.models.launch import Launch, Server, find_binary, start
 from impress_env.models.openai import (
     INSTALL,
@@ -113,23 +113,11 @@ class VLLMModel(OpenAIModel):
         Raises:
             ModelError: It does not answer.
         """
-        import httpx2
-
-        async def ask() -> Any:
-            options = {"timeout": httpx2.Timeout(10.0)}
-            return await self.client.get(f"{self.url}/metrics", cast_to=httpx2.Response, options=options)
-
-        response = await guarded(ask, where=f"{self.url}/metrics", secrets=(self._key,), timeout=10.0)
+        response = await self.connection.get(f"{self.url}/metrics", timeout=10.0)
         return parse_metrics(response.text)
 
     async def _get(self, path: str) -> dict[str, Any]:
-        import httpx2
-
-        async def ask() -> Any:
-            options = {"timeout": httpx2.Timeout(20.0)}
-            return await self.client.get(f"{self.url}{path}", cast_to=httpx2.Response, options=options)
-
-        response = await guarded(ask, where=f"{self.url}{path}", secrets=(self._key,), timeout=20.0)
+        response = await self.connection.get(f"{self.url}{path}", timeout=20.0)
         return decoded(response.content)
 
 
@@ -355,6 +343,7 @@ def launch_of(model: str, options: Mapping[str, str]) -> Launch:
     Raises:
         OptionError: A number is none.
     """
+
     def number(key: str, default: int) -> int:
         text = options.get(key, str(default))
         if not text.isdigit():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from impress_env.errors import OptionError
 from impress_env.model import Completion, ModelError, Sampling, Spent, Usage, parse_model
-from impress_env.models.http import _told, decoded, masked, read_arguments
+from impress_env.models.http import _refused, decoded, masked, read_arguments
 from impress_env.models.openai import (
     OpenAIModel,
     chat_messages,
@@ -194,13 +195,9 @@ def test_a_body_that_is_no_object_is_invalid_and_its_usage_unknown(content: byte
     assert (caught.value.kind, caught.value.spent.unknown) == ("invalid_response", 1)
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status_code, self.body = status, {"error": {"type": "some_error", "message": message}}
-        self.response = type(
-            "Response", (), {"headers": {key.replace("_", "-"): text for key, text in headers.items()}}
-        )
+def refused(status: int, message: str, secrets: tuple[str, ...] = (), **headers: str) -> ModelError:
+    body = json.dumps({"error": {"type": "some_error", "message": message}}).encode()
+    return _refused(status, {key.replace("_", "-"): text for key, text in headers.items()}, body, "http://h", secrets)
 
 
 @pytest.mark.parametrize(
@@ -218,27 +215,32 @@ class _Refused(Exception):
     ],
 )
 def test_refusals_are_told_apart(status: int, message: str, kind: str) -> None:
-    found = _told(_Refused(status, message), "http://h", ())
+    found = refused(status, message)
     assert (found.kind, found.status) == (kind, status)
 
 
 def test_how_long_to_wait_is_read_in_every_form() -> None:
     waits = [
-        _told(_Refused(429, "x", **headers), "http://h", ()).retry_after
+        refused(429, "x", **headers).retry_after
         for headers in ({"retry_after": "2.5"}, {"retry_after_ms": "40"}, {"retry_after": "soon"}, {},
                         {"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, {"retry_after": "99999"})
     ]  # fmt: skip
     assert waits == [2.5, 0.04, None, None, 0.0, 600.0]
 
 
+def test_a_proxys_page_is_told_as_text() -> None:
+    found = _refused(502, {}, b"<html>  Bad   gateway </html>", "http://h", ())
+    assert str(found) == "server: http://h answered 502: <html> Bad gateway </html>"
+
+
 def test_no_message_holds_a_key_or_the_beginning_of_one() -> None:
     key = "sk-canary-0123456789"
-    assert "sk-" not in str(_told(_Refused(500, "x" * 380 + key), "http://h", (key,)))
+    assert "sk-" not in str(refused(500, "x" * 380 + key, (key,)))
     with pytest.raises(ModelError) as caught:
         decoded(b"<" + b"x" * 100 + key.encode(), secrets=(key,))
     assert "sk-" not in str(caught.value)
     assert masked("bad key sk-123456 given", ("sk-123456",)) == "bad key *** given"
-    assert "sk-123456" not in str(_told(_Refused(401, "Incorrect key sk-123456"), "http://h", ("sk-123456",)))
+    assert "sk-123456" not in str(refused(401, "Incorrect key sk-123456", ("sk-123456",)))
 
 
 def test_opening_a_model_tells_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
