@@ -24,7 +24,8 @@ from impress_env.cli.app import app
 from impress_env.cli.families import transcript
 from impress_env.errors import ERROR_CODES, ImpressError
 from impress_env.evaluate.card import card
-from impress_env.evaluate.run import EvalConfig
+from impress_env.evaluate.probe import ProbeConfig
+from impress_env.evaluate.run import EvalConfig, Means
 from impress_env.scenario.load import family, listed
 from impress_env.tool import Tool, toolkit
 
@@ -55,17 +56,24 @@ def cli() -> str:
     commands = sorted(name for name in app if not name.startswith("-"))
     parts = ["# Command line", *(_help(*names) for names in ((), *((name,) for name in commands)))]
     parts.append(
-        "## The same from Python\n\n`impress eval` makes an `EvalConfig` and calls `evaluate(config, path)`, both of "
-        "`impress_env.evaluate.run`. The fields are the command's options; `agents` is `--agent`.\n\n"
-        + _table(
-            ("field", "type", "default"),
-            [
-                (f"`{field.name}`", f"`{field.type}`", "" if _default(field) is None else f"`{_default(field)!r}`")
-                for field in dataclasses.fields(EvalConfig)
-            ],
-        )
+        "## The same from Python\n\n`impress eval` makes an `EvalConfig` (what is run) and `Means` (how), and calls "
+        "`evaluate(config, path, means=means)`, all of `impress_env.evaluate.run`. The fields are the command's "
+        "options; `agents` is `--agent`.\n\n" + _fields(EvalConfig)
+    )
+    parts.append(_fields(Means))
+    parts.append(
+        "`impress probe` makes a `ProbeConfig` and calls `probe(config, scorer)`, both of "
+        "`impress_env.evaluate.probe`.\n\n" + _fields(ProbeConfig)
     )
     return "\n\n".join(parts)
+
+
+def _fields(config: type) -> str:
+    rows = [
+        (f"`{field.name}`", f"`{field.type}`", "" if _default(field) is None else f"`{_default(field)!r}`")
+        for field in dataclasses.fields(config)
+    ]
+    return _table((f"field of `{config.__name__}`", "type", "default"), rows)
 
 
 def toolkits() -> str:

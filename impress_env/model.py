@@ -33,12 +33,13 @@ Failure = Literal[
     "filter",  # refused by the endpoint's content filter
     "authentication",  # 401, 403
     "not_found",  # no such model or path
+    "gone",  # a server that the run started has ended
     "budget",  # a cap of the run is reached
 ]
 RETRIED: Final = frozenset(
     {"rate_limited", "overloaded", "server", "timeout", "unreachable", "disconnected", "invalid_response"}
 )
-STOPS_RUN: Final = frozenset({"unreachable", "authentication", "not_found", "budget"})  # no episode can go on
+STOPS_RUN: Final = frozenset({"unreachable", "authentication", "not_found", "gone", "budget"})  # no episode can go on
 USAGE_UNKNOWN: Final = frozenset({"timeout", "disconnected"})  # the endpoint may have worked, and counted
 
 

@@ -107,7 +107,7 @@ def eval_(
     max_minutes: Annotated[float | None, Parameter(help="Stop, resumable, after this many minutes.")] = None,
     retries: int = 8,
     vllm_bin: str = "",
-    vllm_args: str = "",
+    vllm_args: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     out: Path | None = None,
     resume: Annotated[bool, Parameter(help="Go on with --out where it stopped.")] = False,
     retry_errors: Annotated[bool, Parameter(help="Go on with --out, episodes that ended in an error again.")] = False,

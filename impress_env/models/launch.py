@@ -23,7 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -113,11 +113,11 @@ def environment(launch: Launch, base: dict[str, str]) -> dict[str, str]:
 class Server:
     """A server that runs. `pid` leads the process group of all of its processes."""
 
-    def __init__(self, launch: Launch, guard_process: subprocess.Popen[bytes], pid: int, *, keep_log: bool) -> None:
+    def __init__(self, launch: Launch, guard_process: subprocess.Popen[bytes], pid: int, *, log: Path) -> None:
         self.launch, self.pid = launch, pid
         self.url = f"http://{HOST}:{launch.port}"
-        self.log = Path(launch.log)
-        self.keep_log = keep_log  # otherwise it goes with a server that was stopped
+        self.log = log
+        self.keep_log = bool(launch.log)  # otherwise it goes with a server that was stopped
         self._guard = guard_process
         atexit.register(self.kill)
 
@@ -143,9 +143,9 @@ class Server:
     def kill(self) -> None:
         """End the server at once."""
         if self.running:
+            self._let_go()
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-            self._let_go()
             try:
                 self._guard.wait(5.0)
             except subprocess.TimeoutExpired:
@@ -175,7 +175,7 @@ async def start(launch: Launch, *, progress: Callable[[str], None]) -> Server:
     """
     resolved = resolve(launch, progress)
     progress("vLLM: " + shlex.join(command(resolved)))
-    server = await asyncio.to_thread(_spawn, resolved, keep_log=bool(launch.log))
+    server = _spawn(resolved)  # in one go: nothing may be cancelled between start and try
     try:
         await _ready(server, progress)
     except ImpressError:
@@ -189,7 +189,7 @@ async def start(launch: Launch, *, progress: Callable[[str], None]) -> Server:
 
 
 def resolve(launch: Launch, progress: Callable[[str], None]) -> Launch:
-    """Return a launch with binary, model, port, parsers and log filled in and checked before anything is started.
+    """Return a launch with binary, model, port and parsers filled in and checked before anything is started.
 
     Raises:
         OptionError, PluginError: As `start`.
@@ -211,7 +211,6 @@ def resolve(launch: Launch, progress: Callable[[str], None]) -> Launch:
             raise OptionError(f"{name}: expected 1 or more, found {getattr(launch, name)}")
     model = _checked_model(launch.model)
     tool, reasoning = _choose_parsers(launch, progress)
-    log = launch.log or tempfile.mkstemp(prefix="impress-vllm-", suffix=".log")[1]
     return msgspec.structs.replace(
         launch,
         model=model,
@@ -220,7 +219,6 @@ def resolve(launch: Launch, progress: Callable[[str], None]) -> Launch:
         port=_checked_port(launch.port),
         tool_parser=tool,
         reasoning_parser=reasoning,
-        log=str(Path(log).absolute()),
     )
 
 
@@ -277,12 +275,9 @@ def _choose_parsers(launch: Launch, progress: Callable[[str], None]) -> tuple[st
     return tool, reasoning
 
 
-def _spawn(launch: Launch, *, keep_log: bool) -> Server:
+def _spawn(launch: Launch) -> Server:
     head = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(GRACE)]
-    try:
-        log = open(launch.log, "wb")  # noqa: SIM115 - closed below, whatever happens
-    except OSError as error:
-        raise OptionError(f"log: expected a file that can be written, found {launch.log} ({error.strerror})") from error
+    log = _open_log(launch.log)
     with log:
         process = subprocess.Popen(
             [*head, *command(launch)],
@@ -297,8 +292,17 @@ def _spawn(launch: Launch, *, keep_log: bool) -> Server:
         line = told.readline()
     if not line:
         process.wait()
-        raise ModelError("unreachable", f"{launch.binary} cannot be run: {_last_line(launch.log)}")
-    return Server(launch, process, int(line), keep_log=keep_log)
+        raise ModelError("unreachable", f"{launch.binary} cannot be run: {_last_line(log.name)}")
+    return Server(launch, process, int(line), log=Path(log.name).absolute())
+
+
+def _open_log(path: str) -> IO[bytes]:
+    try:
+        if path:
+            return open(path, "wb")
+        return tempfile.NamedTemporaryFile(prefix="impress-vllm-", suffix=".log", delete=False)
+    except OSError as error:
+        raise OptionError(f"log: expected a file that can be written, found {path} ({error.strerror})") from error
 
 
 async def _ready(server: Server, progress: Callable[[str], None]) -> None:

@@ -263,7 +263,14 @@ class Launched:
         """
         if self._model is None:
             raise ModelError("unreachable", f"vllm:{self.name} is not started; call start() first")
-        return await self._model.complete(messages, tools, sampling)
+        try:
+            return await self._model.complete(messages, tools, sampling)
+        except ModelError as error:
+            server = self._server
+            if error.kind not in ("unreachable", "disconnected") or server is None or server.running:
+                raise
+            told = f"the server of {self.name} ended with status {server.exit_status}; its log is {server.log}"
+            raise ModelError("gone", told, spent=error.spent) from None
 
     async def gauges(self) -> Gauges:
         """Return the server's own metrics.

@@ -49,13 +49,15 @@ class Wrapped:
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long to insist: requests per call, and seconds of the first and of the longest wait between them.
 
-    `unreachable` is for how many seconds a server that cannot be reached is waited for, from its first failure on.
+    A server that cannot be reached is waited for `unreachable` seconds from its first failure on; one that never could
+    be, whose URL may be wrong, `first_contact` seconds.
     """
 
     requests: int = 8
     first_wait: float = 0.5
     longest_wait: float = 60.0
     unreachable: float = 120.0
+    first_contact: float = 5.0
 
 
 class Retrying(Wrapped):
@@ -76,6 +78,7 @@ class Retrying(Wrapped):
         super().__init__(inner)
         self._patience = patience if patience is not None else Patience()
         self._sleep, self._clock, self._chance = sleep, clock, chance or Random()
+        self._met = False
 
     async def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
@@ -98,12 +101,14 @@ class Retrying(Wrapped):
                 wait = self._wait(asked, error)
                 if error.kind == "unreachable":
                     waited_for += self._clock() - began + wait
-                over = waited_for >= patience.unreachable if error.kind == "unreachable" else asked >= patience.requests
+                longest = patience.unreachable if self._met else min(patience.first_contact, patience.unreachable)
+                over = waited_for >= longest if error.kind == "unreachable" else asked >= patience.requests
                 if not error.retried or over:
                     error.spent = spent
                     raise
                 await self._sleep(wait)
             else:
+                self._met = True
                 if spent.requests:
                     completion = msgspec.structs.replace(completion, spent=spent + completion.spent)
                 return completion

@@ -11,14 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
-from impress_env import errors
+from impress_env import errors, plugins
 from impress_env.cli.app import app
-from impress_env.evaluate.run import EvalConfig
+from impress_env.evaluate.probe import ProbeConfig
+from impress_env.evaluate.run import EvalConfig, Means
+from impress_env.model import SAMPLING_OPTIONS, Failure
+from impress_env.models.vllm import LAUNCH_OPTIONS
 from impress_env.scenario.schema import FamilySpec
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +112,9 @@ def test_every_command_is_documented() -> None:
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("cli.md", [field.name for field in dataclasses.fields(EvalConfig)]),
+        *(("cli.md", [field.name for field in dataclasses.fields(kind)]) for kind in (EvalConfig, Means, ProbeConfig)),
+        ("models.md", [f"?{name}=" for name in (*SAMPLING_OPTIONS, *LAUNCH_OPTIONS)]),
+        ("models.md", [*get_args(Failure), *plugins.announced("models")]),
         ("writing-a-scenario.md", list(FamilySpec.model_fields)),
         ("errors.md", [*errors.ERROR_CODES, *(c.__name__ for c in errors.ImpressError.__subclasses__())]),
     ],
@@ -116,7 +122,9 @@ def test_every_command_is_documented() -> None:
 def test_every_field_and_error_is_named_on_its_page(page: str, names: list[str]) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     assert names
-    assert [name for name in names if not re.search(rf"`{name}\b|^#+ {name}$", text, flags=re.MULTILINE)] == []
+    assert [
+        name for name in names if not re.search(rf"`{re.escape(name)}|^#+ {re.escape(name)}$", text, flags=re.MULTILINE)
+    ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_named)

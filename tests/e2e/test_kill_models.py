@@ -85,8 +85,8 @@ def _server(port: int, log: Path) -> subprocess.Popen[str]:
 
 def _runner(port: int, out: Path) -> subprocess.Popen[str]:
     agent = f"openai:m@http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "impress_env.cli", "eval", "--agent", agent, "--twins", "main", "--seeds", str(SEEDS),
-               "--concurrency", str(AT_ONCE), "--out", str(out), "--resume"]  # fmt: skip
+    command = [sys.executable, "-m", "impress_env.cli", "eval", "--agent", agent, "--twins", "main", "--seeds",
+               str(SEEDS), "--concurrency", str(AT_ONCE), "--out", str(out), "--resume"]  # fmt: skip
     for family in FAMILIES:
         command += ["--families", family]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)

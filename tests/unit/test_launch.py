@@ -75,7 +75,7 @@ def quiet(line: str) -> None:
 
 def alive(group: int) -> bool:
     """Whether a process group has members that run."""
-    listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
     return any(line.split()[0] == str(group) and "Z" not in line for line in listed.splitlines())
 
 
@@ -88,7 +88,7 @@ def ends(group: int) -> bool:
 
 def still_serving(binary: str) -> bool:
     """Whether any process runs our program."""
-    return binary in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return binary in subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
 
 
 # --- command, environment ---------------------------------------------------------------------------------------
@@ -269,6 +269,7 @@ def test_a_template_that_takes_no_tools_gets_no_parser(tmp_path: Path) -> None:
 def test_the_tables_name_something() -> None:
     tools, reasoning = names()
     assert {"hermes", "openai"} <= tools
+    assert {"qwen3", "openai_gptoss"} <= reasoning
     assert "" not in tools | reasoning
 
 
@@ -391,7 +392,7 @@ def test_a_log_that_was_asked_for_stays(binary: str, tmp_path: Path) -> None:
 
 
 def test_a_server_that_fails_leaves_its_log_and_its_reason(binary: str) -> None:
-    with pytest.raises(ModelError, match="with status 1.*the dog ate the weights") as caught:
+    with pytest.raises(ModelError, match=r"with status 1.*the dog ate the weights") as caught:
         asyncio.run(start(Launch(model="fail", binary=binary), progress=quiet))
     log = Path(str(caught.value).rpartition("(see ")[2].rstrip(")"))
     assert log.exists()
@@ -419,16 +420,16 @@ def test_a_start_that_is_cancelled_leaves_nothing(binary: str) -> None:
 
 
 @pytest.mark.parametrize("then", ["os.kill(os.getpid(), 9)", "sys.exit(0)", "raise KeyboardInterrupt", "1 / 0"])
-def test_a_server_ends_with_its_run_however_that_ends(binary: str, then: str) -> None:
+def test_a_server_ends_with_its_run_however_that_ends(binary: str, tmp_path: Path, then: str) -> None:
     code = RUN.format(then=f"import os; {then}")
-    launch = msgspec.json.encode(Launch(model="serve", binary=binary)).decode()
+    launch = msgspec.json.encode(Launch(model="serve", binary=binary, log=str(tmp_path / "log"))).decode()
     run = subprocess.run([sys.executable, "-c", code, launch], capture_output=True, text=True)
     assert ends(int(run.stdout))
 
 
-def test_a_run_that_has_forked_does_not_keep_its_server_alive_through_its_children(binary: str) -> None:
+def test_a_run_that_has_forked_does_not_keep_its_server_alive_through_its_children(binary: str, tmp_path: Path) -> None:
     then = "import os, time\n    if os.fork():\n        os.kill(os.getpid(), 9)\n    time.sleep(3600)"
-    launch = msgspec.json.encode(Launch(model="serve", binary=binary)).decode()
+    launch = msgspec.json.encode(Launch(model="serve", binary=binary, log=str(tmp_path / "log"))).decode()
     run = subprocess.Popen(
         [sys.executable, "-c", RUN.format(then=then), launch],
         stdout=subprocess.PIPE,
@@ -442,3 +443,11 @@ def test_a_run_that_has_forked_does_not_keep_its_server_alive_through_its_childr
             assert ends(server)
         finally:
             os.killpg(run.pid, signal.SIGKILL)
+
+
+def test_a_command_that_cannot_be_run_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "vllm"
+    file.write_text("#!/no/such/python\n")
+    file.chmod(0o755)
+    with pytest.raises(ModelError, match=r"cannot be run: .*No such file"):
+        asyncio.run(start(Launch(model="serve", binary=str(file), log=str(tmp_path / "log")), progress=quiet))

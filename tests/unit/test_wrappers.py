@@ -121,12 +121,23 @@ def test_waits_grow_and_have_a_longest() -> None:
 def test_a_server_that_cannot_be_reached_is_waited_for_and_costs_no_request_of_patience() -> None:
     time = Time()
     inner = Failing(*[failure("unreachable") for _ in range(12)])
-    ask(retrying(inner, time, requests=2, unreachable=10_000.0))
+    ask(retrying(inner, time, requests=2, unreachable=10_000.0, first_contact=10_000.0))
     assert inner.asked == 13
-    inner = Failing(*[failure("unreachable") for _ in range(500)])
-    with pytest.raises(ModelError, match="unreachable"):
-        ask(retrying(inner, time, unreachable=60.0, longest_wait=5.0))
-    assert inner.asked > 10
+
+
+def test_a_server_that_never_answered_is_waited_for_less_long() -> None:
+    async def main(met: bool) -> float:
+        time, inner = Time(), Failing()
+        model = retrying(inner, time, unreachable=60.0, first_contact=5.0, longest_wait=2.0)
+        if met:
+            await model.complete(ASKED, (), Sampling())
+        inner.failures = [failure("unreachable") for _ in range(500)]
+        with pytest.raises(ModelError, match="unreachable"):
+            await model.complete(ASKED, (), Sampling())
+        return time.now
+
+    assert 3.0 <= asyncio.run(main(False)) <= 7.0
+    assert 58.0 <= asyncio.run(main(True)) <= 62.0
 
 
 def test_a_limiter_lets_no_more_in_than_it_says_and_in_order() -> None:
