@@ -227,6 +227,7 @@ async def run(
     budget = Budget(tokens=means.max_tokens, usd=means.max_usd, seconds=means.max_seconds)
     before = store.spending()
     budget.count(before.input + before.output, before.nano_usd)
+    store.write_ahead()
     for episodes in _groups(store.missing()):
         desk = _Desk(store, means, budget, stopping, done, tell or (lambda _: None), progress or Progress())
         await desk.work_off(episodes)

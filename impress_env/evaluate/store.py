@@ -89,12 +89,12 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
 class RunFile:
     """An open run file.
 
-    Use `create` or `open`; both are context managers. While it is open, and after a kill, FILE-wal and FILE-shm
+    Use `create` or `open`; both are context managers. While it is written, and after a kill, FILE-wal and FILE-shm
     beside it belong to it.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path, self._db = path, connection
+        self.path, self._db, self._ahead = path, connection, False
 
     @classmethod
     def create(cls, path: Path, episodes: Sequence[Episode], config: str) -> Self:
@@ -121,7 +121,6 @@ class RunFile:
                 ((i, episode.key, msgspec.json.encode(episode).decode()) for i, episode in enumerate(episodes)),
             )
             db.execute("COMMIT")
-            _prepare(db)
         except (sqlite3.Error, OSError) as error:
             raise RunFileError(f"{path}: cannot be written: {error}") from None
         return cls(path, db)
@@ -159,7 +158,6 @@ class RunFile:
             problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
-            _prepare(db)
         return cls(path, db)
 
     def __enter__(self) -> Self:
@@ -172,9 +170,21 @@ class RunFile:
 
     def close(self) -> None:
         """Close the file; all of it is in one file then, unless another process has it open."""
-        with suppress(sqlite3.Error):
-            self._db.execute("PRAGMA journal_mode = DELETE")
+        if self._ahead:
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
+
+    def write_ahead(self) -> None:
+        """Prepare for many small writes: a commit then costs tens of microseconds and survives a kill of the process.
+
+        Raises:
+            RunFileError: The file cannot be written.
+        """
+        with _writing(self.path):
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._ahead = True
 
     @property
     def config(self) -> str:
@@ -370,12 +380,6 @@ class RunFile:
             for text, blob in self._db.execute(query):
                 episode = msgspec.json.decode(text, type=Episode)
                 yield episode, from_jsonl(zlib.decompress(blob), name=str(self.path))[0]
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    """Write ahead: a commit then costs tens of microseconds and survives a kill of the process."""
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
 
 
 def _wal(path: Path) -> bool:

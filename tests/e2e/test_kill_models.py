@@ -20,7 +20,7 @@ from impress_env.testing.endpoint import read_log
 
 AT_ONCE = 8
 KILLS = 10  # of each
-SEEDS = 45
+SEEDS = 30
 FAMILIES = ("devops.signal-tuning", "people_hr.transfer-pay-pack")
 
 

@@ -1,4 +1,4 @@
-"""Time-boxed fuzzing: IMPRESS_FUZZ_SECONDS is shared by the tests of this folder, 40 in all by default."""
+"""Time-boxed fuzzing: IMPRESS_FUZZ_SECONDS is shared by the tests of this folder, 24 in all by default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-SECONDS = float(os.environ.get("IMPRESS_FUZZ_SECONDS", "40"))
+SECONDS = float(os.environ.get("IMPRESS_FUZZ_SECONDS", "24"))
 
 
 @pytest.fixture
