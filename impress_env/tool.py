@@ -73,7 +73,7 @@ class Seed(BaseModel):
 class Arguments(BaseModel):
     """Base of nested argument types of tools."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Slice:

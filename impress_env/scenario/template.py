@@ -19,13 +19,15 @@ from impress_env.scenario.expression import NOTHING, evaluator, there
 
 OUTPUT_CAP: Final = 200_000
 _LITERAL = r"(?:-?\d{1,15}|'[^'\\{}]*'|\"[^\"\\{}]*\")"
-_ARGUMENTS = rf"{_LITERAL}(?: *, *{_LITERAL})*"
 _FIXED = r"[A-Za-z_]\w*(?:\.\w+|\[\d{1,4}\])*"
+_NAMED = rf"(?!(?:[Tt]rue|[Ff]alse|[Nn]one|not|and|or|if|else|in|is)\b){_FIXED}"
+_ARGUMENT = rf"(?:{_LITERAL}|{_NAMED})"
+_ARGUMENTS = rf"{_ARGUMENT}(?: *, *{_ARGUMENT})*"
 _PATH = rf"[A-Za-z_]\w*(?:\.\w+|\[\d{{1,4}}\]|\[{_FIXED}\])*"
 _PART = re.compile(rf"\.?([A-Za-z_]\w*|\w+)|\[(\d{{1,4}})\]|\[({_FIXED})\]")
 _PLAIN = re.compile(rf"\{{\{{ *({_PATH})((?: *\| *[a-z]+(?:\( *(?:{_ARGUMENTS})? *\))?)*) *\}}\}}")
 _FILTERS = re.compile(rf"\| *([a-z]+)(?:\( *({_ARGUMENTS})? *\))?")
-_LITERALS = re.compile(_LITERAL)
+_SPLIT = re.compile(_ARGUMENT)
 _MARKUP = re.compile(r"\{\{|\{%|\{#")
 _SINGLE = re.compile(r"\{\{((?:(?!\}\}|\{\{).)*)\}\}", re.DOTALL)
 
@@ -187,14 +189,13 @@ def _public(name: str) -> None:
 
 
 def _piece(found: re.Match[str]) -> Renderer:
-    """Return the renderer of one substitution: a dotted path, and filters with plain arguments."""
+    """Return the renderer of one substitution: a dotted path, and filters whose arguments are literals or paths."""
     path = _path(found[1])
-    chain: list[tuple[Callable[..., Any], list[Any]]] = []
+    chain: list[tuple[Callable[..., Any], list[Renderer]]] = []
     for name, arguments in _FILTERS.findall(found[2] or ""):
         if name not in FILTERS:
             raise SlotError(f"template: no filter {name!r}; there are {', '.join(FILTERS)}")
-        literals = _LITERALS.findall(arguments)
-        chain.append((FILTERS[name], [text[1:-1] if text[0] in "'\"" else int(text) for text in literals]))
+        chain.append((FILTERS[name], [_argument(text) for text in _SPLIT.findall(arguments)]))
     if not chain:
         return lambda slots: lookup(slots, path)
 
@@ -202,12 +203,20 @@ def _piece(found: re.Match[str]) -> Renderer:
         value = lookup(slots, path)
         try:
             for function, arguments in chain:
-                value = function(value, *arguments)
+                value = function(value, *[argument(slots) for argument in arguments])
         except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
             raise SlotError(f"template: {found[0]}: {error}") from None
         return value
 
     return filtered
+
+
+def _argument(text: str) -> Renderer:
+    if text[0] in "'\"-0123456789":
+        value = text[1:-1] if text[0] in "'\"" else int(text)
+        return lambda slots: value
+    path = _path(text)
+    return lambda slots: lookup(slots, path)
 
 
 def _fill(literals: list[str], pieces: list[Renderer], slots: Slots) -> str:
