@@ -12,12 +12,13 @@ A condition is plain data (from YAML, templates already rendered):
 - **past time**: ``once``, ``before`` (strictly earlier than the current effect), ``without`` (not before),
   ``since: {event: ..., reset: ...}``, ``count: <event>`` and ``sum: {of: amount, event: ...}`` with a test,
   ``covered: {event: ..., from: ..., to: ..., slack: minutes}`` (their start–end intervals cover a span).
-  Constant work an effect, except `covered`, which is linear in the intervals kept.
+  Constant work an effect, logarithmic where values of the current effect are named, linear in the intervals kept
+  for `covered`.
 
 A test is a value (equality), a list (one of), or a mapping of `is not in not_in glob prefix contains mentions any_of
 all_of gt ge lt le exists`; `mentions` is a list of texts of which one stands in the value, capitals or not. In
-past-time operators ``"{object}"`` stands for a field of the current effect. ``touches: uri`` matches an effect whose
-object or covers include it; ``where: {...}`` tests an effect's `data`.
+``once``, ``before``, ``without`` and ``since`` ``"{object}"`` stands for a field of the current effect. ``touches:
+uri`` matches an effect whose object or covers include it; ``where: {...}`` tests an effect's `data`.
 
 The input is an effect, and for state a `Lookup`. Knows nothing of worlds, scenarios or monitors.
 """
@@ -50,6 +51,11 @@ class Lookup(Protocol):
 
 
 Condition = Callable[[Effect | None, State, Lookup], bool]
+_Linked = tuple[
+    tuple[str, ...],
+    Callable[[Effect], bool],
+    list[tuple[Callable[[Effect], tuple[Any, ...]], Callable[[Effect], Any]]],
+]
 
 
 class Watched(NamedTuple):
@@ -67,6 +73,37 @@ class ConditionError(ValueError):
         self.message, self.path = message, path
         where = ".".join(map(str, path))
         super().__init__(f"{where}: {message}" if where else message)
+
+
+class Grown:
+    """A mapping that grows and is never changed: what was put later hides what was put before.
+
+    Its layers double in size, so that n puts copy n log n entries in all and a look-up asks log n layers.
+    """
+
+    __slots__ = ("_layers",)
+
+    def __init__(self, layers: tuple[dict[tuple[Any, ...], int], ...] = ()) -> None:
+        self._layers = layers  # the newest, and smallest, first
+
+    def get(self, key: tuple[Any, ...]) -> int | None:
+        """Return the value that was put last, or None."""
+        for layer in self._layers:
+            found = layer.get(key)
+            if found is not None:
+                return found
+        return None
+
+    def put(self, keys: Sequence[tuple[Any, ...]], value: int) -> Grown:
+        """Return the mapping with further entries."""
+        newest, layers = dict.fromkeys(keys, value), self._layers
+        while layers and len(layers[0]) <= len(newest):
+            newest = {**layers[0], **newest}
+            layers = layers[1:]
+        return Grown((newest, *layers))
+
+
+NONE: Final = Grown()
 
 
 class _Slot(Protocol):
@@ -301,11 +338,11 @@ class Program:
         if not links:
             index = self._slot(False, partial(_seen, kinds, test), kinds, latch=True, source=source)
             return lambda effect, state, lookup: bool(state[index])
-        index = self._slot({}, partial(_seen_linked, kinds, test, [past for past, _ in links]), kinds)
+        index = self._slot(NONE, partial(_seen_linked, kinds, test, [past for past, _ in links]), kinds)
         currents = [current for _, current in links]
 
         def linked(effect: Effect | None, state: State, lookup: Lookup) -> bool:
-            return effect is not None and tuple(current(effect) for current in currents) in state[index]
+            return effect is not None and state[index].get(tuple([get(effect) for get in currents])) is not None
 
         return linked
 
@@ -314,16 +351,44 @@ class Program:
         _only(source, {"since"}, path)
         spec = source["since"]
         _only(spec, {"event", "reset"}, (*path, "since"), ("event", "reset"))
-        kinds, test = self._event(spec["event"], (*path, "since", "event"))
-        reset_kinds, reset = self._event(spec["reset"], (*path, "since", "reset"))
+        kinds, test, links = self._linked(spec["event"], (*path, "since", "event"))
+        reset_kinds, reset, reset_links = self._linked(spec["reset"], (*path, "since", "reset"))
+        union = _union(kinds, reset_kinds)
+        if links or reset_links:
+            return self._since_linked((kinds, test, links), (reset_kinds, reset, reset_links), union)
 
         def moved(value: bool, effect: Effect, state: State, lookup: Lookup) -> bool:
             if effect.kind in kinds and test(effect):
                 return True
             return False if effect.kind in reset_kinds and reset(effect) else value
 
-        index = self._slot(False, moved, _union(kinds, reset_kinds))
+        index = self._slot(False, moved, union)
         return lambda effect, state, lookup: bool(state[index])
+
+    def _since_linked(self, event: _Linked, reset: _Linked, kinds: tuple[str, ...]) -> Condition:
+        """Each event and each reset counts for the values that its references name in the current effect."""
+        parts = [(known, test, [past for past, _ in links]) for known, test, links in (event, reset)]
+        currents, against = ([current for _, current in links] for _, _, links in (event, reset))
+
+        def moved(value: tuple[int, Grown, Grown], effect: Effect, state: State, lookup: Lookup) -> object:
+            number = value[0] + 1
+            seen = [
+                part.put(_keys(pasts, effect), number) if effect.kind in known and test(effect) else part
+                for part, (known, test, pasts) in zip(value[1:], parts, strict=True)
+            ]
+            return value if seen[0] is value[1] and seen[1] is value[2] else (number, *seen)
+
+        index = self._slot((0, NONE, NONE), moved, kinds)
+
+        def since(effect: Effect | None, state: State, lookup: Lookup) -> bool:
+            if effect is None:
+                return False
+            _, events, resets = state[index]
+            happened = events.get(tuple([get(effect) for get in currents]))
+            undone = resets.get(tuple([get(effect) for get in against]))
+            return happened is not None and (undone is None or happened >= undone)
+
+        return since
 
     def _count_form(self, source: Mapping[str, Any], mode: Mode, path: tuple[str | int, ...]) -> Condition:
         kinds, test = self._event(source["count"], (*path, "count"))
@@ -408,16 +473,10 @@ class Program:
     def _event(self, source: object, path: tuple[str | int, ...]) -> tuple[tuple[str, ...], Callable[[Effect], bool]]:
         kinds, test, links = self._linked(source, path)
         if links:
-            raise ConditionError("'{field}' references are possible in once, before and without only", path)
+            raise ConditionError("'{field}' references are possible in once, before, without and since only", path)
         return kinds, test
 
-    def _linked(
-        self, source: object, path: tuple[str | int, ...]
-    ) -> tuple[
-        tuple[str, ...],
-        Callable[[Effect], bool],
-        list[tuple[Callable[[Effect], tuple[Any, ...]], Callable[[Effect], Any]]],
-    ]:
+    def _linked(self, source: object, path: tuple[str | int, ...]) -> _Linked:
         if not isinstance(source, Mapping) or "effect" not in source:
             raise ConditionError(f"expected an event {{effect: …}}, found {source!r}", path)
         named = source["effect"]
@@ -631,17 +690,19 @@ def _seen_linked(
     kinds: tuple[str, ...],
     test: Callable[[Effect], bool],
     pasts: list[Callable[[Effect], tuple[Any, ...]]],
-    value: dict[tuple[Any, ...], int],
+    value: Grown,
     effect: Effect,
     state: State,
     lookup: Lookup,
-) -> dict[tuple[Any, ...], int]:
-    if effect.kind not in kinds or not test(effect):
-        return value
+) -> Grown:
+    return value.put(_keys(pasts, effect), effect.step) if effect.kind in kinds and test(effect) else value
+
+
+def _keys(pasts: Sequence[Callable[[Effect], tuple[Any, ...]]], effect: Effect) -> list[tuple[Any, ...]]:
     keys: list[tuple[Any, ...]] = [()]
     for past in pasts:
         keys = [(*key, item) for key in keys for item in past(effect)]
-    return {**value, **dict.fromkeys(keys, effect.step)}
+    return keys
 
 
 def _single(getter: Callable[[Effect], Any]) -> Callable[[Effect], tuple[Any, ...]]:

@@ -186,6 +186,28 @@ def test_since(event, reset, history):
 
 
 @CORE
+@given(EVENTS, EVENTS, st.sampled_from(["object", "outcome"]), st.booleans(), HISTORY)
+def test_since_with_a_field_of_the_current_effect(event, reset, field, in_reset, history):
+    plain = {name: spec for name, spec in event.items() if name != field}
+    against = {name: spec for name, spec in reset.items() if name != field} if in_reset else reset
+
+    def naive(past: list[Effect], current: Effect | None) -> bool:
+        held = False
+        for effect in past:
+            if current is None:
+                return False
+            named = getattr(effect, field) == getattr(current, field)
+            if matches(plain, effect) and named:
+                held = True
+            elif matches(against, effect) and (named or not in_reset):
+                held = False
+        return held and current is not None
+
+    told = {**against, field: f"{{{field}}}"} if in_reset else against
+    agree({"since": {"event": {**plain, field: f"{{{field}}}"}, "reset": told}}, history, naive)
+
+
+@CORE
 @given(EVENTS, st.integers(0, 30), st.integers(0, 60), st.integers(0, 12), HISTORY)
 def test_covered(event, first, length, slack, history):
     """No stretch between `from` and `to` longer than the slack lies outside all intervals."""
