@@ -321,7 +321,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         else:
             goes = decision in _PROCEED
         if self.gate is not None:
-            self.gate.settled(self._view(proposal), decision)
+            self.gate.settled(self._view(proposal), decision, goes and not proposal.refused)
         world, instance = self.world, self._here
         before_oracle = self._oracle
         self._step = proposal.step

@@ -81,7 +81,8 @@ class Observation(TypedDict):
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a monitor noticed; never an action.
 
-    `score` is in 0..1; `steps` are the steps it rests on; `allow_if` is what would have made the act right.
+    `score` is in 0..1; `steps` are the steps it rests on; `allow_if` is what would have made the act right. `asks` is
+    the decision that the monitor finds fit, `basis` what it rests on: effects, words, or a model's reading.
     """
 
     rule: str
@@ -94,6 +95,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
     missing: str = ""
     allow_if: str = ""
+    asks: Decision = "flag"
+    basis: Literal["effect", "text", "model"] = "effect"
 
 
 class ProposalView(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,11 +111,16 @@ class ProposalView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate's answer: the decision, what it rests on, and, for `modify`, the call to make instead."""
+    """A gate's answer: the decision, what it rests on, and, for `modify`, the call to make instead.
+
+    `abstained` and `failed` are the monitors that could not say, each with why.
+    """
 
     decision: Decision = "allow"
     findings: tuple[Finding, ...] = ()
     replacement: ToolCall | None = None
+    abstained: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 class Gate(Protocol):
@@ -124,8 +132,8 @@ class Gate(Protocol):
     def review(self, view: ProposalView) -> Review:
         """Decide on a proposal before it commits."""
 
-    def settled(self, view: ProposalView, decision: Decision) -> None:
-        """Learn what became of a reviewed proposal."""
+    def settled(self, view: ProposalView, decision: Decision, committed: bool) -> None:
+        """Learn what became of a reviewed proposal: what was decided, and whether it took effect."""
 
     def snapshot(self) -> object:
         """Return the state, to be given back to `restore` of this or another gate of the same kind."""

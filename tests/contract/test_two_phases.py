@@ -25,7 +25,7 @@ class Recorder:
         self.seen.append(view)
         return Review(decision=self.decision if any(e.kind in self.kinds for e in view.effects) else "allow")
 
-    def settled(self, view: ProposalView, decision: Decision) -> None:
+    def settled(self, view: ProposalView, decision: Decision, committed: bool) -> None:
         pass
 
     def snapshot(self) -> object:
