@@ -91,6 +91,17 @@ class Analyzer:
             self._broken.setdefault(monitor.name, _told(error))
 
 
+def rules(policy: Policy) -> Analyzer:
+    """Return the analyzer of the rules that ship: the entry point `rules` of the group `impress_env.analyzers`.
+
+    Raises:
+        ScenarioError: A rule is malformed.
+    """
+    from impress_env.monitors.rules import RuleMonitor
+
+    return Analyzer([RuleMonitor()], policy)
+
+
 def _abstained(name: str, report: Report) -> tuple[tuple[str, str], ...]:
     if isinstance(report, Abstained):
         return ((name, report.why),)

@@ -18,6 +18,7 @@ import msgspec
 from impress_env.action import parse_action
 from impress_env.effects import Effect
 from impress_env.errors import OptionError, ToolError, WorldError
+from impress_env.monitor import make_analyzer
 from impress_env.outcome import Asking, Outcome
 from impress_env.reward import parse_reward
 from impress_env.scenario.framing import parse_framing
@@ -87,6 +88,7 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         reward: Term -> weight; see `impress_env.reward.Reward`.
         max_calls: Another limit of steps than the family's own.
         gate: Reviews every proposal; None lets all pass.
+        analyzer: The name of an installed analyzer to be the gate, "rules", or with the mode, "rules/watch".
         on_ask: What becomes of a proposal on which the local gate says `ask`: "allow" or "block".
         seeds: The reserved range from which `reset()` without a seed draws.
         render_mode: "ansi" (plain text), "rich" (text with ANSI colours), or None.
@@ -107,13 +109,17 @@ class ScenarioEnv(gymnasium.Env[Any, Any]):
         reward: Mapping[str, Any] | None = None,
         max_calls: int | None = None,
         gate: Gate | None = None,
+        analyzer: str | None = None,
         on_ask: str = "block",
         seeds: str = "evaluation",
         render_mode: str | None = None,
     ) -> None:
         self.family = load_family(scenario)
         self._scenario, self._default = scenario, (twin, parse_framing(framing or {}))  # few attributes: envs are many
-        self.truth, self.weights, self.gate = truth, parse_reward(reward), gate
+        if analyzer is not None and gate is not None:
+            raise OptionError("gate, analyzer: expected one of them, found both")
+        self.truth, self.weights = truth, parse_reward(reward)
+        self.gate = gate if analyzer is None else make_analyzer(analyzer)
         if on_ask not in ("allow", "block"):
             raise OptionError(f"on_ask: expected 'allow' or 'block', found {on_ask!r}")
         if seeds not in SEED_RANGES:

@@ -8,14 +8,15 @@ twins: the same monitors must serve a real agent on real tools.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, Self
 
 import msgspec
 
-from impress_env.errors import OptionError
-from impress_env.types import DECISIONS, Decision, Finding, ProposalView, ToolSchema
+from impress_env import plugins
+from impress_env.errors import OptionError, PluginError
+from impress_env.types import DECISIONS, Decision, Finding, Gate, ProposalView, ToolSchema
 
 Basis = Literal["effect", "text", "model"]
 
@@ -113,6 +114,30 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if finding.basis == "effect":
             return finding.asks
         return weaker(finding.asks, self.text if finding.basis == "text" else self.model)
+
+
+def make_analyzer(text: str, policy: Mapping[str, Any] | None = None) -> Gate:
+    """Return an installed analyzer as a gate.
+
+    Args:
+        text: Its name, or name/mode with the mode "watch" or "gate".
+        policy: Further fields of its policy.
+
+    Raises:
+        OptionError: No such analyzer or mode.
+        PluginError: It failed to load.
+    """
+    name, _, mode = text.partition("/")
+    factory = plugins.load("analyzers", name)
+    if not callable(factory):
+        raise PluginError(distribution="", entry_point=name, cause="expected a factory (policy) -> gate")
+    told = {**(policy or {}), "mode": mode or "gate"}
+    try:
+        chosen = msgspec.convert(told, Policy)
+    except msgspec.ValidationError as error:
+        raise OptionError(f"analyzer {text!r}: {error}; known: {', '.join(Policy.__struct_fields__)}") from None
+    gate: Gate = factory(chosen)
+    return gate
 
 
 def stronger(one: Decision, other: Decision) -> Decision:

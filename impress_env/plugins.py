@@ -1,7 +1,8 @@
-"""How the core finds toolkits, scenario packages, agents and models: entry points, nothing else.
+"""How the core finds toolkits, scenario packages, agents, models and analyzers: entry points, nothing else.
 
-Groups: `impress_env.tools`, `impress_env.scenarios`, `impress_env.agents`, `impress_env.models`. Listing loads
-nothing; a third party's distribution is found in the same way as ours. Knows nothing of what the loaded objects are.
+Groups: `impress_env.tools`, `impress_env.scenarios`, `impress_env.agents`, `impress_env.models`,
+`impress_env.analyzers`. Listing loads nothing; a third party's distribution is found in the same way as ours. Knows
+nothing of what the loaded objects are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal, cast
 
 from impress_env.errors import OptionError, PluginError
 
-Group = Literal["tools", "scenarios", "agents", "models"]
+Group = Literal["tools", "scenarios", "agents", "models", "analyzers"]
 
 
 @cache

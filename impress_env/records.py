@@ -39,6 +39,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field=
     sampling: dict[str, Any] = {}
     agent_version: int = 0
     system_extra: str = ""
+    analyzer: str = ""
     max_calls: int
     digest: str
     system: str
@@ -49,7 +50,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field=
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="step", tag_field="record"):
-    """One step. `digest` is the world's after it; `effects` are those of the call, none where it was held back."""
+    """One step. `digest` is the world's after it; `effects` are those of the call, none where it was held back.
+
+    `abstained` and `failed` are the monitors (or rules) that could not say, each with why.
+    """
 
     step: int
     time: str
@@ -62,6 +66,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     digest: str
     decision: Decision = "allow"
     findings: tuple[Finding, ...] = ()
+    abstained: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
     reward: float = 0.0
     cost: float = 0.0
     exposed: bool = False

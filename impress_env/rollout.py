@@ -52,6 +52,7 @@ async def rollout(
     model: Model | None = None,
     sampling: Sampling | None = None,
     extra: str = "",
+    analyzer: str = "",
 ) -> Trajectory:
     """Run one episode and return its trajectory.
 
@@ -64,6 +65,7 @@ async def rollout(
         model: What an agent around a model is handed.
         sampling: How that model is to draw.
         extra: Text that such an agent adds to the system text.
+        analyzer: What the gate of `env` is called, for the record.
 
     Raises:
         ModelError: No episode with this model can go on (`stops_run`).
@@ -93,6 +95,7 @@ async def rollout(
         sampling=msgspec.to_builtins(sampling) if sampling is not None else {},
         agent_version=int(getattr(agent, "version", 0)),
         system_extra=extra,
+        analyzer=analyzer,
         max_calls=instance.max_calls,
         digest=info["digest"],
         system=instance.system,
@@ -136,6 +139,8 @@ async def rollout(
             digest=info["digest"],
             decision=info["decision"],
             findings=info["findings"],
+            abstained=review.abstained,
+            failed=review.failed,
             reward=reward,
             cost=info["cost"],
             exposed=info["exposed"],

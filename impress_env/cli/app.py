@@ -100,6 +100,8 @@ def eval_(
     attempts: int = 1,
     start: str = "task",
     system_extra: Path | None = None,
+    analyzer: Annotated[str, Parameter(help="off, watch or gate.")] = "off",
+    protocol: Path | None = None,
     concurrency: int | None = None,
     timeout: float | None = None,
     max_tokens: Annotated[int | None, Parameter(help="Stop, resumable, before this many tokens are passed.")] = None,
@@ -122,6 +124,7 @@ def eval_(
         attempts: Attempts at each instance.
         start: "task", or "decision_point" (the honest way played up to there).
         system_extra: File whose text agents around a model add to the system text, such as a safety prompt.
+        protocol: File (YAML) with the policy of the analyzer.
         concurrency: Episodes under way at once: 16, or with vLLM as many as keep the server busy.
         timeout: Seconds that a request to a model may take.
         retries: Requests that are sent for one call of a model, at most.
@@ -129,7 +132,7 @@ def eval_(
         vllm_args: Further arguments of vllm serve, as in a shell.
         out: Run file; runs/TIME.sqlite if not given.
     """
-    from impress_env.cli.eval import evaluate_agents, read_extra
+    from impress_env.cli.eval import analyzer_of, evaluate_agents, protocol_of, read_extra
     from impress_env.evaluate.run import EvalConfig, Means
     from impress_env.models.wrappers import Patience
 
@@ -143,6 +146,8 @@ def eval_(
         attempts=attempts,
         start=start,
         system_extra=read_extra(system_extra),
+        analyzer=analyzer_of(analyzer),
+        protocol=protocol_of(protocol),
     )
     given = {"timeout": "" if timeout is None else f"{timeout:g}", "bin": vllm_bin, "args": vllm_args}
     means = Means(
@@ -250,6 +255,7 @@ def play(
     framing: Annotated[tuple[str, ...], Parameter(help="factor=level; repeat for several.")] = (),
     start: str = "task",
     watch: Annotated[bool, Parameter(help="Show state changes, effects and the oracle.")] = False,
+    analyzer: Annotated[str, Parameter(help="off, watch or gate.")] = "off",
     out: Path | None = None,
 ) -> None:
     """Step a scenario by hand: see what the agent sees, call its tools, undo, fork.
@@ -270,6 +276,7 @@ def play(
         framing=dict(part.partition("=")[::2] for part in framing),
         start=start,
         watch=watch,
+        analyzer=analyzer,
         out=out,
     )
 
@@ -288,3 +295,15 @@ def models(*, json: Json = False) -> None:
     from impress_env.cli.eval import list_models
 
     list_models(json)
+
+
+@app.command
+def rules(*files: Path, json: Json = False) -> None:
+    """List the analyzer's rules and run their own tests, with one clause at a time taken away.
+
+    Args:
+        files: Rule files; those that ship if none is named.
+    """
+    from impress_env.cli.rules import check_rules
+
+    check_rules(files, json=json)

@@ -8,7 +8,9 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -24,6 +26,7 @@ from impress_env.evaluate.report import report
 from impress_env.evaluate.run import AT_ONCE, EvalConfig, Means, Progress, evaluate, open_run
 from impress_env.evaluate.store import RunFile, Spending
 from impress_env.model import SAMPLING_OPTIONS, find_provider
+from impress_env.monitor import read_policy
 from impress_env.records import Trajectory, to_jsonl
 from impress_env.rollout import Episode
 from impress_env.scenario.load import is_certified, listed
@@ -98,6 +101,30 @@ def read_extra(path: Path | None) -> str:
     if not text:
         raise OptionError(f"--system-extra {path}: expected some text, found none")
     return text
+
+
+def analyzer_of(mode: str) -> str:
+    """Return the analyzer's name for --analyzer.
+
+    Raises:
+        OptionError: It is none of off, watch, gate.
+    """
+    if mode not in ("off", "watch", "gate"):
+        raise OptionError(f"--analyzer: expected off, watch or gate, found {mode!r}")
+    return "" if mode == "off" else f"rules/{mode}"
+
+
+def protocol_of(path: Path | None) -> dict[str, Any]:
+    """Return the fields of --protocol, checked; the mode is --analyzer's.
+
+    Raises:
+        OptionError: It cannot be read, or a field is unknown.
+    """
+    if path is None:
+        return {}
+    found: dict[str, Any] = msgspec.to_builtins(read_policy(path))
+    found.pop("mode")
+    return found
 
 
 class _Status:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +17,13 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 
 from impress_env.action import parse_typed
+from impress_env.cli.eval import analyzer_of
 from impress_env.cli.families import outcome_text, told, truth_of
 from impress_env.cli.output import write_whole
 from impress_env.env import ScenarioEnv, Snapshot
 from impress_env.outcome import Outcome
 from impress_env.scenario.load import family as load_family
-from impress_env.types import Action, Observation
+from impress_env.types import Action, Finding, Observation, Review
 
 HELP: Final = """\
 tool key=value …  call a tool, e.g.  files.read path=/handbook/a.md
@@ -47,8 +48,10 @@ class Branch(msgspec.Struct, kw_only=True):
 class Session:
     """One person's play of one instance."""
 
-    def __init__(self, family: str, *, twin: str, seed: int, framing: Mapping[str, str], start: str) -> None:
-        env = ScenarioEnv(family, truth=True)
+    def __init__(
+        self, family: str, *, twin: str, seed: int, framing: Mapping[str, str], start: str, analyzer: str | None
+    ) -> None:
+        env = ScenarioEnv(family, truth=True, analyzer=analyzer)
         self.reset, self.info = env.reset(seed=seed, options={"twin": twin, "framing": framing, "start": start})
         self.branches = [Branch(env=env)]
         self.current = 0
@@ -63,11 +66,15 @@ class Session:
         """Its env."""
         return self.branch.env
 
-    def step(self, action: Action) -> tuple[Observation, dict[str, Any]]:
-        """Take a step and remember how to take it back."""
+    def step(self, action: Action, ask: Callable[[Review], bool]) -> tuple[Observation, dict[str, Any]]:
+        """Take a step and remember how to take it back; where the gate asks, `ask` says whether it goes."""
         branch = self.branch
         before = branch.env.snapshot()
-        observation, _, _, _, info = branch.env.step(action)
+        proposal, review = branch.env.propose_reviewed(action)
+        decision = review.decision
+        if decision == "ask":
+            decision = "allow" if ask(review) else "block"
+        observation, _, _, _, info = branch.env.settle(proposal, decision, review)
         branch.past.append((before, action, observation, info))
         branch.outcome = info.get("outcome", branch.outcome)
         return observation, info
@@ -101,12 +108,22 @@ def play_family(
     framing: Mapping[str, str],
     start: str,
     watch: bool,
+    analyzer: str,
     out: Path | None,
 ) -> None:
     """Play in the terminal until the person leaves."""
     chosen = load_family(name).spec.demonstration if seed is None else seed
-    session = Session(name, twin=twin, seed=chosen, framing=framing, start=start)
+    gate = analyzer_of(analyzer) or None
+    session = Session(name, twin=twin, seed=chosen, framing=framing, start=start, analyzer=gate)
     console = Console(highlight=False)
+
+    def ask(review: Review) -> bool:
+        _found(console, review.findings, "ask")
+        try:
+            return console.input("[bold yellow]carry it out? y/n>[/] ").strip().lower().startswith("y")
+        except EOFError:
+            return False
+
     _brief(console, session)
     for action, observation in session.reset.get("prefix", ()):
         console.print(f"[bold]{escape(told(action))}[/]\n{escape(observation['text'])}", soft_wrap=True)
@@ -130,7 +147,8 @@ def play_family(
             _command(console, session, command, rest.strip())
         else:
             action = Action(end=True) if command == ":end" else parse_typed(line)
-            observation, info = session.step(action)
+            observation, info = session.step(action, ask)
+            _found(console, info["findings"], info["decision"])
             _show(console, session, observation, info, watch)
     if out is not None:
         actions = [action for _, action, _, _ in session.branch.past]
@@ -175,6 +193,13 @@ def _command(console: Console, session: Session, command: str, rest: str) -> Non
                 console.print(f"expected 0 to {len(session.branches) - 1}, found {rest!r}", markup=False)
         case _:
             console.print(f"unknown command {command}; :help lists them", markup=False)
+
+
+def _found(console: Console, findings: Sequence[Finding], decision: str) -> None:
+    for finding in findings:
+        console.print(f"{decision}: {finding.rule}: {finding.why}", style="magenta", markup=False, soft_wrap=True)
+        if finding.allow_if:
+            console.print(f"  right with: {finding.allow_if}", style="magenta", markup=False, soft_wrap=True)
 
 
 def _brief(console: Console, session: Session) -> None:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -33,6 +33,7 @@ from impress_env.evaluate.store import RunFile, Spending
 from impress_env.model import Gauges, Model, ModelError, Tell
 from impress_env.models.prices import Price, parse_price, price_of
 from impress_env.models.wrappers import Budget, Budgeted, Limited, Limiter, Patience, Retrying
+from impress_env.monitor import make_analyzer
 from impress_env.records import Trajectory
 from impress_env.rollout import Episode, rollout
 from impress_env.scenario.framing import parse_framing
@@ -40,6 +41,7 @@ from impress_env.scenario.instance import SEED_RANGES, seed_range
 from impress_env.scenario.load import family, listed, path_of
 from impress_env.scenario.question import offered
 from impress_env.taxonomy import TWINS
+from impress_env.types import Gate
 
 Done = Callable[[Episode, Trajectory], None]
 MOST: Final = 1_024  # episodes under way at once
@@ -55,7 +57,8 @@ class EvalConfig:
 
     `families` and `twins` empty mean all (of the twins, those in which the framing's form is asked). Seeds are the
     first `seeds` of the evaluation range, or those from `first_seed` on. `system_extra` is text that agents around a
-    model add to the system text.
+    model add to the system text. `analyzer` is the gate: an installed analyzer, or name/mode, "" for none; `protocol`
+    has further fields of its policy.
     """
 
     agents: tuple[str, ...]
@@ -67,6 +70,16 @@ class EvalConfig:
     attempts: int = 1
     start: str = "task"
     system_extra: str = ""
+    analyzer: str = ""
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+    def gate(self) -> Gate | None:
+        """Return a fresh gate, or None.
+
+        Raises:
+            OptionError, PluginError: As `impress_env.monitor.make_analyzer`.
+        """
+        return make_analyzer(self.analyzer, self.protocol) if self.analyzer else None
 
     def plan(self) -> list[Episode]:
         """Return the episodes, in order; every name is checked.
@@ -74,6 +87,7 @@ class EvalConfig:
         Raises:
             OptionError: An unknown agent, family, twin or framing, or a number out of range.
         """
+        self.gate()
         if not self.agents:
             raise OptionError("agent: expected at least one, e.g. --agent scripted/honest")
         for name, value, high in (("seeds", self.seeds, 9_900), ("attempts", self.attempts, 1_000)):
@@ -190,8 +204,9 @@ def open_run(config: EvalConfig, out: Path, *, resume: bool) -> RunFile:
     if resume and out.exists() and out.stat().st_size > 0:
         store = RunFile.open(out)
         planned, told = store.plan(), store.config
-        extra = msgspec.json.decode(told).get("system_extra", "")
-        if planned != config.plan() or extra != config.system_extra:
+        before = msgspec.json.decode(told, type=EvalConfig)
+        same = all(getattr(before, name) == getattr(config, name) for name in ("system_extra", "analyzer", "protocol"))
+        if planned != config.plan() or not same:
             store.close()
             raise RunFileError(f"{out} was planned with another configuration ({told}); resume it with that one")
         return store
@@ -266,7 +281,7 @@ class _Desk:
     ) -> None:
         self.store, self.means, self.budget, self.stopping = store, means, budget, stopping
         self.done, self.tell, self.progress = done, tell, progress
-        self.extra = str(msgspec.json.decode(store.config).get("system_extra", ""))
+        self.config = msgspec.json.decode(store.config, type=EvalConfig)
         self.slots = Limiter(1)
         self.left = 0
 
@@ -295,7 +310,7 @@ class _Desk:
                         self.left -= 1
                         self._look()
                         idle = envs.setdefault(episode.family, [])
-                        env = idle.pop() if idle else ScenarioEnv(episode.family, truth=True)
+                        env = idle.pop() if idle else ScenarioEnv(episode.family, truth=True, gate=self.config.gate())
                         make, told = makers[episode.agent], options.get(episode.agent)
                         await self._episode(episode, make, env, told, models.get(episode.agent), labels)
                         idle.append(env)
@@ -338,7 +353,8 @@ class _Desk:
                 env=env,
                 model=model,
                 sampling=options.sampling if options is not None else None,
-                extra=self.extra if ready is not None else "",
+                extra=self.config.system_extra if ready is not None else "",
+                analyzer=self.config.analyzer,
             )
         except ModelError as error:
             if self.stopping.why is None and not self.stopping.interrupted:

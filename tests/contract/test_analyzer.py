@@ -174,3 +174,18 @@ def test_a_protocol_file_is_read_and_a_wrong_one_told(tmp_path: Path) -> None:
 def test_equal_monitors_names_are_refused() -> None:
     with pytest.raises(ValueError, match="names of their own"):
         Analyzer([Watching(), Watching()])
+
+
+def test_the_rules_are_named_where_an_env_is_made() -> None:
+    import gymnasium
+
+    made = gymnasium.make("impress_env:impress/Scenario-v0", scenario="devops.signal-tuning", analyzer="rules/watch")
+    made.reset(seed=100)
+    *_, info = made.step({"tool": "signals.list_rules", "arguments": {}})
+    assert info["decision"] == "allow"
+    assert isinstance(made.unwrapped.gate, Analyzer)  # type: ignore[attr-defined]
+    for text, told in (("rulez", "no analyzers plugin"), ("rules/loud", "Invalid enum value 'loud'")):
+        with pytest.raises(OptionError, match=told):
+            ScenarioEnv("devops.signal-tuning", analyzer=text)
+    with pytest.raises(OptionError, match="found both"):
+        ScenarioEnv("devops.signal-tuning", analyzer="rules", gate=Analyzer([]))
