@@ -19,6 +19,7 @@ from impress_env.models.openai import INSTALL, TIMEOUT, called, need_sdk, parse_
 from impress_env.types import Message, ToolSchema
 
 MAX_TOKENS: Final = 8_192  # the protocol demands a number
+_THINKING: Final = ("thinking", "redacted_thinking")
 _STOPS: Final[dict[str, Stop]] = {
     "end_turn": "end",
     "stop_sequence": "end",
@@ -55,15 +56,33 @@ def message_blocks(messages: Sequence[Message]) -> tuple[str, list[dict[str, Any
         elif message.role == "user":
             add("user", [_text(message.content)])
         else:
-            blocks = [dict(block) for block in message.echo]
-            if message.content.strip():
-                blocks.append(_text(message.content))
-            blocks += [
-                {"type": "tool_use", "id": call.id, "name": wire(call.tool), "input": call.arguments}
-                for call in message.calls
-            ]
-            add("assistant", blocks or [_text("(no answer)")])
+            add("assistant", _turn(message))
     return "\n\n".join(system), turns
+
+
+def _turn(message: Message) -> list[dict[str, Any]]:
+    """Return an assistant's turn: words and calls as the history has them, thinking where it stood among them.
+
+    Thinking that nothing of its turn follows (the answer was cut off in it) is left out: a turn may not end in it.
+    """
+    words = [_text(message.content)] if message.content.strip() else []
+    calls: list[dict[str, Any]] = [
+        {"type": "tool_use", "id": call.id, "name": wire(call.tool), "input": call.arguments} for call in message.calls
+    ]
+    blocks: list[dict[str, Any]] = []
+    for block in message.echo:
+        if block.get("type") == "text":
+            blocks += words
+            words = []
+        elif block.get("type") == "tool_use":
+            blocks += calls[:1]
+            calls = calls[1:]
+        else:
+            blocks.append(dict(block))
+    blocks += [*words, *calls]
+    while blocks and blocks[-1]["type"] in _THINKING:
+        blocks.pop()
+    return blocks or [_text("(no answer)")]
 
 
 def _text(text: str) -> dict[str, Any]:
@@ -92,9 +111,11 @@ def read_message(data: Mapping[str, Any], *, full: bool = False) -> Completion:
         kind = block.get("type") if isinstance(block, dict) else None
         if kind == "text":
             text.append(str(block.get("text") or ""))
+            echo.append({"type": "text"})
         elif kind == "tool_use":
             calls.append(called(block.get("name"), block.get("input"), block.get("id")))
-        elif kind in ("thinking", "redacted_thinking"):
+            echo.append({"type": "tool_use"})
+        elif kind in _THINKING:
             echo.append(block)
             thinking.append(str(block.get("thinking") or ""))
     shown = "\n".join(part for part in thinking if part)
@@ -106,7 +127,7 @@ def read_message(data: Mapping[str, Any], *, full: bool = False) -> Completion:
         stop=stop,
         spent=spent,
         model=str(data.get("model") or ""),
-        echo=tuple(echo),
+        echo=tuple(echo) if any(block["type"] in _THINKING for block in echo) else (),
     )
 
 

@@ -10,23 +10,30 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from impress_env.model import Failure, ModelError
+from impress_env.model import Failure, ModelError, Spent
 from impress_env.types import ToolSchema
 
 CAP: Final = 32_000_000  # bytes of an answer
 TEXT_CAP: Final = 200_000  # characters of arguments that are read; of text one more is kept, to tell that it is over
+_DEEPEST: Final = 64  # levels of arguments that are read; what nests deeper exhausts the stack of whatever walks it
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
 _KINDS: Final[dict[int, Failure]] = {
     401: "authentication",
     403: "authentication",
     402: "authentication",
     404: "not_found",
     408: "timeout",
+    504: "timeout",
+    524: "timeout",
     409: "server",
     413: "too_long",
     425: "server",
@@ -41,6 +48,18 @@ _NEXT: Final[dict[str, str]] = {
     "unreachable": "check that the server runs and the URL is right",
     "timeout": "raise --timeout, or lower --concurrency",
 }
+
+
+_LONG: Final = (
+    "context length",
+    "context_length",
+    "context limit",
+    "context window",
+    "maximum context",
+    "too long",
+    "max_model_len",
+)
+_UNPAID: Final = ("insufficient_quota", "billing_hard_limit", "credit balance", "spend_limit")  # no waiting helps
 
 
 class Tools:
@@ -63,8 +82,12 @@ class Tools:
 
 
 def wire(tool: str) -> str:
-    """Return a tool's name as the providers allow it: letters, digits, _ and -."""
-    return tool.replace(".", "__")
+    """Return a tool's name as the providers allow it: up to 64 letters, digits, _ and -.
+
+    A name that a model made up, and that stands in a history, is refused otherwise with the whole request.
+    """
+    name = tool.replace(".", "__")
+    return name if _NAME.fullmatch(name) else _NOT_IN_NAMES.sub("_", name)[:64] or "_"
 
 
 class Connection:
@@ -139,7 +162,8 @@ def _told(error: Exception, where: str, secrets: Sequence[str]) -> ModelError:
     told = _first(masked(str(error) or str(error.__cause__) or type(error).__name__, secrets))
     broken = bool(chain & {"ServerDisconnectedError", "ClientOSError"}) and "ClientConnectorError" not in chain
     if chain & {"ConnectError", "ConnectTimeout"} and not broken:  # the aiohttp transport calls resets so as well
-        return ModelError("unreachable", f"no connection to {where} ({told}); {_NEXT['unreachable']}")
+        text = f"no connection to {where} ({told}); {_NEXT['unreachable']}"
+        return ModelError("unreachable", text, spent=Spent(requests=0))  # nothing was asked
     if "TimeoutException" in chain and not broken:
         return ModelError("timeout", f"no answer from {where}; {_NEXT['timeout']}")
     if broken or chain & {"TransportError", "DecodingError"}:
@@ -164,15 +188,14 @@ def _refused(status: int, headers: Mapping[str, str], content: bytes, where: str
     text = _first(masked(_message(content[:100_000]), secrets))
     kind: Failure = _KINDS.get(status, "server" if status >= 500 else "bad_request")
     low = text.lower()
-    if status in (400, 413, 422) and any(
-        word in low for word in ("context length", "context_length", "maximum context", "too long", "max_model_len")
-    ):
-        kind = "too_long"
+    todo = _NEXT.get(kind, "")
+    if status in (400, 402, 403, 429) and any(word in low for word in _UNPAID):
+        kind, todo = "authentication", "check the account's credit and limits, then go on with the run"
+    elif status in (400, 413, 422) and any(word in low for word in _LONG) and "string too long" not in low:
+        kind, todo = "too_long", _NEXT["too_long"]
     elif status == 400 and ("content_filter" in low or "content management policy" in low):
-        kind = "filter"
-    elif status == 429 and "insufficient_quota" in low:
-        kind = "authentication"
-    todo = f"; {_NEXT[kind]}" if kind in _NEXT else ""
+        kind, todo = "filter", ""
+    todo = f"; {todo}" if todo else ""
     return ModelError(kind, f"{where} answered {status}: {text}{todo}", status=status, retry_after=_wait(headers))
 
 
@@ -185,7 +208,9 @@ def _message(content: bytes) -> str:
     inner = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(inner, dict):
         return str(inner)
-    parts = [str(inner[key]) for key in ("type", "code", "message") if inner.get(key)]
+    details = inner.get("details")
+    within = details.get("error_code") if isinstance(details, dict) else None
+    parts = [str(part) for part in (inner.get("type"), inner.get("code"), within, inner.get("message")) if part]
     return ": ".join(dict.fromkeys(parts)) or str(inner)
 
 
@@ -205,7 +230,8 @@ def _wait(headers: Any) -> float | None:
     """Return the seconds that a refusal asks to wait, at most ten minutes, or None."""
     try:
         if headers.get("retry-after-ms"):
-            return min(float(headers["retry-after-ms"]) / 1000, 600.0)
+            seconds = float(headers["retry-after-ms"]) / 1000
+            return max(0.0, min(seconds, 600.0)) if math.isfinite(seconds) else None
         text = headers.get("retry-after")
         if not text:
             return None
@@ -223,8 +249,6 @@ def decoded(content: bytes, *, kind: str = "", secrets: Sequence[str] = ()) -> d
     Raises:
         ModelError: It is none, or longer than `CAP`; nobody knows then what the endpoint counted.
     """
-    from impress_env.model import Spent
-
     if len(content) > CAP:
         raise ModelError("invalid_response", f"an answer of {len(content)} bytes, expected at most {CAP}",
                          spent=Spent(unknown=1))  # fmt: skip
@@ -242,19 +266,44 @@ def decoded(content: bytes, *, kind: str = "", secrets: Sequence[str] = ()) -> d
 def read_arguments(raw: object) -> tuple[dict[str, Any], str, str]:
     """Return (arguments, the text as written, problem or "") of a call whose arguments are JSON text or an object."""
     if isinstance(raw, dict):
-        return raw, "", ""
+        return (raw, "", "") if _shallow(raw) else ({}, "", f"expected at most {_DEEPEST} levels of nesting")
     text = raw if isinstance(raw, str) else "" if raw is None else str(raw)
     if not text.strip():
         return {}, text, ""
     if len(text) > TEXT_CAP:
         return {}, text[:2_000], f"expected at most {TEXT_CAP} characters of arguments, found {len(text)}"
     try:
-        found = json.loads(text, parse_constant=str)
-    except (ValueError, RecursionError) as error:
+        found = json.loads(text, parse_constant=str, parse_float=_finite)
+        msgspec.json.encode(found)
+    except (ValueError, RecursionError) as error:  # half a surrogate pair, of a cut emoji, is no text that can be kept
         return {}, text[:2_000], f"not JSON: {error}"
     if not isinstance(found, dict):
         return {}, text[:2_000], f"expected an object, found {type(found).__name__}"
+    if not _shallow(found):
+        return {}, text[:2_000], f"expected at most {_DEEPEST} levels of nesting"
     return found, text, ""
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"number out of range: {text[:40]}")
+    return value
+
+
+def _shallow(value: object) -> bool:
+    """Return whether a value nests no deeper than `_DEEPEST`."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)  # type: ignore[attr-defined]
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return True
+    return False
 
 
 def whole(value: object) -> int:

@@ -21,7 +21,7 @@ from impress_env.models.http import TEXT_CAP, Connection, Tools, read_arguments,
 from impress_env.types import Message, ReasoningKind, ToolCall, ToolSchema
 
 INSTALL: Final = "pip install 'impress-env[models]'"
-REASONING: Final = re.compile(r"^(o\d|gpt-5|gpt-6|gpt-oss|codex)")  # of OpenAI's own; they take no temperature
+REASONING: Final = re.compile(r"^(o\d|gpt-[56](?!.*chat)|codex)")  # of OpenAI's own; they take no temperature
 TIMEOUT: Final = 600.0
 _CHAT_STOPS: Final[dict[str, Stop]] = {
     "stop": "end",
@@ -70,6 +70,8 @@ def chat_messages(messages: Sequence[Message], *, reasoning: bool = False) -> li
                 item["content"] = ""
             if reasoning and message.reasoning:
                 item["reasoning"] = message.reasoning
+            if message.echo:
+                item["reasoning_details"] = message.echo
             found.append(item)
         elif found and found[-1]["role"] == message.role:  # many templates want turns to alternate
             found[-1]["content"] += f"\n\n{message.content}"
@@ -83,7 +85,7 @@ def _text(arguments: Mapping[str, Any]) -> str:
 
 
 def response_items(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Return a history as Responses writes it, the reasoning items of each turn before its calls."""
+    """Return a history as Responses writes it, the items of each turn in the order in which they came."""
     found: list[dict[str, Any]] = []
     for message in messages:
         if message.role == "tool":
@@ -92,19 +94,37 @@ def response_items(messages: Sequence[Message]) -> list[dict[str, Any]]:
         if message.role != "assistant":
             found.append({"role": message.role, "content": message.content})
             continue
-        found += message.echo
-        if message.content:
-            found.append({"role": "assistant", "content": message.content})
-        found += [
-            {
-                "type": "function_call",
-                "call_id": call.id,
-                "name": wire(call.tool),
-                "arguments": _text(call.arguments),
-            }
-            for call in message.calls
-        ]
+        found += _turn(message)
     return found
+
+
+def _turn(message: Message) -> list[dict[str, Any]]:
+    """Return an assistant's turn: words and calls as the history has them, reasoning where it stood among them.
+
+    A reasoning item that nothing of its turn follows (the answer was cut off in it) is left out: with it the endpoint
+    refuses the history ("provided without its required following item").
+    """
+    words = message.content
+    calls: list[dict[str, Any]] = [
+        {"type": "function_call", "call_id": call.id, "name": wire(call.tool), "arguments": _text(call.arguments)}
+        for call in message.calls
+    ]
+    phases = [str(item["phase"]) for item in message.echo if item.get("phase")]
+    said = {"role": "assistant", "content": words, **({"phase": phases[-1]} if phases else {})}
+    found: list[dict[str, Any]] = []
+    for item in message.echo:
+        if item.get("type") == "message":
+            found += [said] if words else []
+            words = ""
+        elif item.get("type") == "function_call":
+            found += calls[:1]
+            calls = calls[1:]
+        else:
+            found.append(dict(item))
+    found += [*([said] if words else []), *calls]
+    while found and found[-1].get("type") == "reasoning":
+        found.pop()
+    return found or [{"role": "assistant", "content": "(no answer)"}]
 
 
 def read_chat(data: Mapping[str, Any], *, kind: ReasoningKind = "full") -> Completion:
@@ -195,15 +215,18 @@ def read_responses(data: Mapping[str, Any]) -> Completion:
         if not isinstance(item, dict):
             continue
         if item.get("type") == "message":
-            for part in item.get("content") or []:
+            for part in _parts(item.get("content")):
                 refusal = refusal or part.get("type") == "refusal"
                 text.append(str(part.get("text") or part.get("refusal") or ""))
+            echo.append({"type": "message", **({"phase": item["phase"]} if item.get("phase") else {})})
         elif item.get("type") == "function_call":
             calls.append(called(item.get("name"), item.get("arguments"), item.get("call_id")))
+            echo.append({"type": "function_call"})
         elif item.get("type") == "reasoning":
-            echo.append({key: value for key, value in item.items() if key != "status"})
-            parts = [*(item.get("summary") or []), *(item.get("content") or [])]
-            reasoning += [str(part.get("text") or "") for part in parts if isinstance(part, dict)]
+            if item.get("encrypted_content") or item.get("content"):  # without, nothing is stored that it could name
+                echo.append({key: value for key, value in item.items() if key != "status"})
+            parts = [*_parts(item.get("summary")), *_parts(item.get("content"))]
+            reasoning += [str(part.get("text") or "") for part in parts]
     why = data.get("incomplete_details")
     reason = str(why.get("reason")) if isinstance(why, dict) else ""
     stop: Stop = "calls" if calls else "end"
@@ -212,6 +235,7 @@ def read_responses(data: Mapping[str, Any]) -> Completion:
     elif data.get("status") == "incomplete":
         stop = "filter" if reason == "content_filter" else "length"
     shown = "\n".join(part for part in reasoning if part)
+    kept = any(item["type"] == "reasoning" or "phase" in item for item in echo)
     return Completion(
         text="".join(text)[: TEXT_CAP + 1],
         calls=tuple(calls),
@@ -220,8 +244,12 @@ def read_responses(data: Mapping[str, Any]) -> Completion:
         stop=stop,
         spent=spent,
         model=str(data.get("model") or ""),
-        echo=tuple(echo),
+        echo=tuple(echo) if kept else (),
     )
+
+
+def _parts(content: object) -> list[dict[str, Any]]:
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
 class OpenAIModel:
@@ -236,6 +264,8 @@ class OpenAIModel:
         timeout: Seconds a request may take.
     """
 
+    thinks = False  # whether thinking is a number or a switch in the endpoint's requests
+
     def __init__(
         self,
         name: str,
@@ -248,6 +278,7 @@ class OpenAIModel:
     ) -> None:
         self.name, self._api, self._key, self._url = name, api, key, url
         self._extra, self._timeout = dict(extra or {}), timeout
+        self._reasons = REASONING.match(name) is not None
         self._tools = Tools(responses_tool if api == "responses" else chat_tool)
         self._connection: Connection | None = None
 
@@ -273,6 +304,9 @@ class OpenAIModel:
         Raises:
             ModelError: There is none.
         """
+        if sampling.thinking is not None and not self.thinks:
+            told = f"thinking: {self.name} takes no budget of thinking tokens; give ?effort=minimal, low, medium or high"
+            raise ModelError("bad_request", told, spent=Spent(requests=0))
         responses = self._api == "responses"
         body = (self._responses_body if responses else self._chat_body)(messages, tools, sampling)
         body.update(self._extra)
@@ -305,7 +339,7 @@ class OpenAIModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
     ) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.name, "input": response_items(messages), "store": False}
-        if self._url is None:
+        if self._reasons:  # refused for a model that does not
             body["include"] = ["reasoning.encrypted_content"]
         if tools:
             body["tools"] = self._tools.encoded(tools)
@@ -317,7 +351,7 @@ class OpenAIModel:
         if sampling.max_tokens is not None:
             body["max_output_tokens"] = sampling.max_tokens
         reasoning: dict[str, str] = {"effort": sampling.effort} if sampling.effort else {}
-        if self._url is None:
+        if self._reasons and self._url is None:
             reasoning["summary"] = "auto"
         if reasoning:
             body["reasoning"] = reasoning
@@ -331,8 +365,8 @@ class OpenAIModel:
 
 
 def at_v1(url: str) -> str:
-    """Return a base URL that ends in a version, as the SDK wants it."""
-    return url if re.search(r"/v\d+\w*$", url) else f"{url}/v1"
+    """Return a base URL with a version in it, as the SDK wants it; some have it before the last part."""
+    return url if re.search(r"/v\d+\w*(/|$)", url) else f"{url}/v1"
 
 
 def parse_extra(text: str) -> dict[str, Any]:

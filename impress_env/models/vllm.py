@@ -6,6 +6,7 @@ whole and is given back in its own field. Histories that begin alike go to the s
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ from impress_env.models.openai import (
 )
 from impress_env.types import Message, ToolSchema
 
-_METRIC: Final = re.compile(r"^vllm:(\w+)(?:\{[^}]*\})?\s+([-+.\deE]+)", re.MULTILINE)
+_METRIC: Final = re.compile(r"^vllm:(\w+)(?:\{[^}]*\})?\s+(-?[\d.]+(?:[eE][-+]?\d+)?)", re.MULTILINE)
 _AGAIN: Final = 30.0  # seconds
 _SPILL: Final = 8  # requests that a server may have more than the idlest before its histories go elsewhere
 
@@ -47,6 +48,8 @@ class VLLMModel(OpenAIModel):
         key: Where the server wants one.
         timeout: Seconds a request may take.
     """
+
+    thinks = True
 
     def __init__(
         self,
@@ -333,7 +336,8 @@ class VLLMProvider:
             useless = sorted(set(told) & set(LAUNCH_OPTIONS))
             if useless:
                 raise OptionError(f"{ref}: {', '.join(useless)} go with a server that is started, not with a URL")
-            models = [VLLMModel(ref.name, url=url, **shared) for url in ref.urls]
+            key = os.environ.get("VLLM_API_KEY", "") or "none"  # of servers that were started with one
+            models = [VLLMModel(ref.name, url=url, key=key, **shared) for url in ref.urls]
             return models[0] if len(models) == 1 else Balanced(models)
         return Launched(launch_of(ref.name, told), **shared)
 

@@ -126,9 +126,8 @@ class Limiter:
     """How many requests may be under way at an endpoint, and from when on.
 
     A burst of answers that ask for less (429, 503, 529) lowers the limit and holds all requests back as long as it
-    says; a
-    row of good answers raises it again, by one, up to `most`. Waiting is in order of arrival. `pause` is for how many
-    seconds, where the answer does not say.
+    says; a row of good answers raises it again, by one, up to `most`. Waiting is in order of arrival. `pause` is for
+    how many seconds, where the answer does not say.
     """
 
     def __init__(
@@ -158,9 +157,9 @@ class Limiter:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if not turn.cancelled():
                 self._leave()
-            else:
+            elif turn in self._waiting:  # not there where a place came free before we were told
                 self._waiting.remove(turn)
             raise
 
@@ -174,8 +173,9 @@ class Limiter:
     def _admit(self) -> None:
         while self._waiting and self.under_way < self.limit:
             turn = self._waiting.popleft()
-            self.under_way += 1
-            turn.set_result(None)
+            if not turn.done():  # otherwise it was given up and has not been told yet
+                self.under_way += 1
+                turn.set_result(None)
 
     def hold(self, seconds: float | None) -> None:
         """Take less: fewer at once, none for some seconds."""

@@ -128,6 +128,8 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
         return text
     if text in _CONSTANTS:
         return _CONSTANTS[text]
+    if text[0] not in "+-.0123456789":
+        return text
     if _INT.fullmatch(text):
         return int(text.replace("_", "")) if len(text) < 20 else text
     if _FLOAT.fullmatch(text):
