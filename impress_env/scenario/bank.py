@@ -102,7 +102,7 @@ class Bank:
 
     def firms(self, rng: Random, count: int) -> list[str]:
         """Draw names of firms mentioned in passing, with heads of their own; none where the bank has none."""
-        ids = self.load("ids") if self.file("ids").is_file() else {}
+        ids = self.load("ids") if "ids" in self._read or self.file("ids").is_file() else {}
         heads, tails = ids.get("firm_heads", []), ids.get("firm_tails", [])
         if not isinstance(heads, list) or not isinstance(tails, list) or len(heads) < count or not tails:
             return []

@@ -137,13 +137,16 @@ def render_deep(value: Any, slots: Slots) -> Any:
     """
     kind = value.__class__
     if kind is str:
-        renderer = compiled(value)
-        return value if renderer is None else renderer(slots)
+        return render(value, slots) if "{" in value else value
     if kind is dict:
         found: dict[str, Any] = {}
         for key, item in value.items():
             try:
-                found[key if "{" not in key else str(render(key, slots))] = render_deep(item, slots)
+                name = key if "{" not in key else str(render(key, slots))
+                if item.__class__ is str:  # most are: no call needed where there is nothing to fill in
+                    found[name] = render(item, slots) if "{" in item else item
+                else:
+                    found[name] = render_deep(item, slots)
             except SlotError as error:
                 raise error.under(key) from None
         return found
@@ -151,7 +154,10 @@ def render_deep(value: Any, slots: Slots) -> Any:
         items: list[Any] = []
         for index, item in enumerate(value):
             try:
-                items.append(render_deep(item, slots))
+                if item.__class__ is str:
+                    items.append(render(item, slots) if "{" in item else item)
+                else:
+                    items.append(render_deep(item, slots))
             except SlotError as error:
                 raise error.under(index) from None
         return items
