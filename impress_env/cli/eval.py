@@ -19,7 +19,7 @@ from rich.text import Text
 
 from impress_env import plugins
 from impress_env.cli.output import WIDTH, print_json, wide_console, write_whole
-from impress_env.errors import ImpressError, OptionError
+from impress_env.errors import ImpressError, OptionError, PluginError, RunStopped
 from impress_env.evaluate.forecast import Forecast, forecast
 from impress_env.evaluate.metrics import figures
 from impress_env.evaluate.report import report
@@ -43,16 +43,18 @@ def evaluate_agents(
         raise OptionError("--resume and --retry-errors need --out, the run file to go on with")
     console = Console(stderr=True, highlight=False)
     planned = config.plan()
-    expected = forecast(planned, at_once=means.concurrency or AT_ONCE)
+    at_once = means.concurrency or AT_ONCE
     if only_forecast:
-        print_forecast(expected, wide_console(), json=json)
+        print_forecast(forecast(planned, at_once=at_once), wide_console(), json=json)
         return
     path = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite"
+    fresh = not path.exists() or path.stat().st_size == 0
     with open_run(config, path, resume=resume or retry_errors) as store:
         if retry_errors:
             console.print(f"{store.drop_errors()} episodes that ended in an error are run again", highlight=False)
         there, _ = store.counts()
-    print_forecast(expected, console, json=False)
+        missing = store.missing()
+    print_forecast(forecast(missing, at_once=at_once), console, json=False)
     stale = [name for name in dict.fromkeys(e.family for e in planned) if name in listed() and not is_certified(name)]
     if stale:
         console.print(f"[yellow]not certified as installed: {', '.join(stale)}; run impress certify[/]", soft_wrap=True)
@@ -82,8 +84,20 @@ def evaluate_agents(
             told = f"stopped; what is done is in {path}: give --out {path} --resume to go on"
             console.print(told, markup=False, soft_wrap=True)
             raise SystemExit(130) from None
+        except (OptionError, PluginError, RunStopped):
+            if fresh:
+                _drop_empty(path)
+            raise
     console.print(f"run file: {path}", markup=False, soft_wrap=True)
     print_report(path, json=json)
+
+
+def _drop_empty(path: Path) -> None:
+    """Remove a run file in which nothing is: the same command then runs once what was wrong is mended."""
+    with RunFile.open(path) as store:
+        empty = not (store.counts()[0] or store.spending().requests)
+    if empty:
+        path.unlink()
 
 
 def read_extra(path: Path | None) -> str:
@@ -183,10 +197,10 @@ def thousands(count: int) -> str:
 
 
 def money(spent: Spending) -> str:
-    """Return a cost, "" where nothing is priced."""
+    """Return a cost, "" where nothing is priced; with a plus where some of it is not known."""
     if spent.unpriced == spent.calls + spent.failed:
         return ""
-    return f"${spent.nano_usd / 1e9:.2f}" + ("+" if spent.unpriced else "")
+    return f"${spent.nano_usd / 1e9:.2f}" + ("+" if spent.unpriced or spent.unknown else "")
 
 
 def print_forecast(expected: Forecast | None, console: Console, *, json: bool) -> None:
@@ -223,32 +237,31 @@ def print_report(path: Path, *, svg: Path | None = None, json: bool) -> None:
     if json:
         print_json({"run": str(path), "episodes": there, "planned": planned, "agents": found, "spent": spent})
         return
-    wide_console().print(page)
-    if spent:
-        wide_console().print(_spent_table(spent))
-
-
-def _spent_table(spent: dict[str, Spending]) -> Table:
-    table = Table(title="model calls", title_justify="left", box=None, pad_edge=False)
-    table.add_column("agent", overflow="fold")
-    for name in (
-        "calls",
-        "failed",
-        "requests",
-        "tokens in",
-        "cached",
-        "tokens out",
-        "usage unknown",
-        "USD",
-        "s a call",
-    ):
-        table.add_column(name, justify="right")
+    console = wide_console()
+    console.print(page)
     for agent, row in spent.items():
-        calls = row.calls + row.failed
-        table.add_row(
-            agent, str(row.calls), str(row.failed), str(row.requests), f"{row.input:,}", f"{row.cached:,}",
-            f"{row.output:,}", str(row.unknown), money(row) or "unknown", f"{row.seconds / max(calls, 1):.2f}",
-        )  # fmt: skip
+        console.print()
+        console.print(f"model calls of {agent}", style="bold", markup=False, soft_wrap=True)
+        console.print(_spent_table(row))
+
+
+def _spent_table(row: Spending) -> Table:
+    """Return what an agent's calls took, in a table that 80 columns hold with every number whole."""
+    table = Table(box=None, pad_edge=False)
+    cells = {
+        "calls": f"{row.calls:,}",
+        "failed": f"{row.failed:,}",
+        "requests": f"{row.requests:,}",
+        "usage\nunknown": f"{row.unknown:,}",
+        "tokens in": f"{row.input:,}",
+        "cached": f"{row.cached:,}",
+        "tokens out": f"{row.output:,}",
+        "USD": money(row) or "unknown",
+        "s a\ncall": f"{row.seconds / max(row.calls + row.failed, 1):.2f}",
+    }
+    for name in cells:
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_row(*cells.values())
     return table
 
 

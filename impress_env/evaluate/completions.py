@@ -7,6 +7,7 @@ Knows nothing of how an answer is obtained.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -76,6 +77,9 @@ class Recorded(Wrapped):
         except ModelError as error:
             if error.spent.requests:
                 self._add(key, error.spent, time.perf_counter() - began, error=str(error)[:1_000])
+            raise
+        except asyncio.CancelledError:  # it may have been answered, and counted
+            self._add(key, Spent(unknown=1), time.perf_counter() - began, error="dropped: the run was interrupted")
             raise
         self._add(key, completion.spent, time.perf_counter() - began, completion=completion)
         return completion

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from impress_env.agent import (
+    AgentSpec,
     MakeAgent,
     ModelOptions,
     make_agent,
@@ -30,7 +31,7 @@ from impress_env.env import ScenarioEnv
 from impress_env.errors import OptionError, RunFileError, RunStopped
 from impress_env.evaluate.completions import Recorded
 from impress_env.evaluate.store import RunFile, Spending
-from impress_env.model import Gauges, Model, ModelError, Tell
+from impress_env.model import Gauges, Model, ModelError, Spent, Tell
 from impress_env.models.prices import Price, parse_price, price_of
 from impress_env.models.wrappers import Budget, Budgeted, Limited, Limiter, Patience, Retrying
 from impress_env.monitor import make_analyzer
@@ -178,17 +179,35 @@ class Ready(msgspec.Struct, kw_only=True):
 
 
 class Stopping:
-    """Why a run stops, once it does."""
+    """Why a run stops, once it does. `starting` is true while models start and no call is under way."""
 
     def __init__(self) -> None:
         self.why: ModelError | None = None
-        self.interrupted = False
+        self.interrupted = self.starting = False
+        self._stopped = asyncio.Event()
+
+    def stop(self, why: ModelError | None = None) -> None:
+        """Stop, for a reason or, without one, by an interruption; the first holds."""
+        if not self:
+            self.why, self.interrupted = why, why is None
+        self._stopped.set()
 
     def now(self) -> ModelError | None:
         """Return the error with which further calls are refused, or None."""
-        if self.why is not None or self.interrupted:
-            return ModelError("budget", "the run is stopping")
-        return None
+        return ModelError("budget", "the run is stopping", spent=Spent(requests=0)) if self else None
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep; to wait for an endpoint is no call under way, and ends where the run stops.
+
+        Raises:
+            ModelError: The run stops.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+        stop = self.now()
+        if stop is not None:
+            raise stop
 
     def __bool__(self) -> bool:
         return self.interrupted or self.why is not None
@@ -241,15 +260,24 @@ async def run(
     means, stopping = means or Means(), stopping if stopping is not None else Stopping()
     budget = Budget(tokens=means.max_tokens, usd=means.max_usd, seconds=means.max_seconds)
     before = store.spending()
-    budget.count(before.input + before.output, before.nano_usd)
+    budget.count(*_counted(before))
     store.write_ahead()
     for episodes in _groups(store.missing()):
         desk = _Desk(store, means, budget, stopping, done, tell or (lambda _: None), progress or Progress())
         await desk.work_off(episodes)
         if stopping.why is not None:
+            if not (store.counts()[0] or store.spending().requests):
+                raise RunStopped(f"{stopping.why}; nothing was asked")
             raise RunStopped(f"{stopping.why}; what is done is stored in {store.path}, go on with --resume")
         if stopping.interrupted:
             return
+
+
+def _counted(before: Spending) -> tuple[int, int]:
+    """Return (tokens, nano-USD) to count for earlier sittings: a request of unknown usage as the mean of the others."""
+    known = max(before.requests - before.unknown, 1)
+    tokens = before.input + before.output
+    return tokens + tokens * before.unknown // known, before.nano_usd + before.nano_usd * before.unknown // known
 
 
 def _groups(missing: Sequence[Episode]) -> Iterator[list[Episode]]:
@@ -259,11 +287,17 @@ def _groups(missing: Sequence[Episode]) -> Iterator[list[Episode]]:
     for episode in missing:
         group = of_agent.get(episode.agent)
         if group is None:
-            model = parse_agent(episode.agent).model
-            alone = model is not None and not model.urls and provider_of(model).launches
-            group = of_agent[episode.agent] = str(model) if alone else ""
+            spec = parse_agent(episode.agent)
+            alone = spec.model is not None and not spec.model.urls and provider_of(spec.model).launches
+            group = of_agent[episode.agent] = _opening(spec) if alone else ""
         groups.setdefault(group, []).append(episode)
     yield from (group for group in groups.values() if group)
+
+
+def _opening(spec: AgentSpec) -> str:
+    """Return what tells models apart that are opened: what the provider is told, and the price."""
+    told = model_options(spec)
+    return f"{spec.model}?{sorted(told.provider.items())}&price={told.price}"
 
 
 class _Desk:
@@ -357,8 +391,7 @@ class _Desk:
                 analyzer=self.config.analyzer,
             )
         except ModelError as error:
-            if self.stopping.why is None and not self.stopping.interrupted:
-                self.stopping.why = error
+            self.stopping.stop(error)
             return
         self.store.add(episode, trajectory, labels[episode.family], perf_counter() - began)
         if ready is not None:
@@ -374,7 +407,7 @@ class _Desk:
             ready.refused += 1
         if ready.refused >= _FIRST_FAILURES and not ready.worked and not self.stopping:
             told = trajectory.end.failure.removeprefix("ModelError: bad_request: ")
-            self.stopping.why = ModelError("bad_request", f"every first request was refused: {told}")
+            self.stopping.stop(ModelError("bad_request", f"every first request was refused: {told}"))
 
     def _look(self) -> None:
         self.progress.under_way, self.progress.at_once = self.slots.under_way, self.slots.limit
@@ -386,19 +419,20 @@ class _Desk:
         found: dict[str, Ready] = {}
         try:
             for name, told in options.items():
-                ref = parse_agent(name).model
-                assert ref is not None
-                key = f"{ref}?{sorted(told.provider.items())}"
+                key = _opening(parse_agent(name))
                 if key not in opened:
                     opened[key] = self._open(name, told)
                 found[name] = opened[key]
+            self.stopping.starting = True
             for ready in opened.values():
                 try:
                     await ready.model.start(self.tell)
                 except ModelError as error:
                     raise RunStopped(f"{error}") from None
+            self.stopping.starting = False
             yield found
         finally:
+            self.stopping.starting = False
             for ready in opened.values():
                 await ready.model.aclose()
 
@@ -416,8 +450,10 @@ class _Desk:
                 f"{agent}: a budget in money needs its price; give ?price=INPUT,OUTPUT in USD a million tokens"
             )
         most = self.means.concurrency or (FOLLOWED if _has_gauges(base) else AT_ONCE)
-        limiter = Limiter(most, pause=self.means.patience.first_wait / 2)
-        model: Model = Retrying(Limited(base, limiter), self.means.patience)
+        stopping = self.stopping
+        limiter = Limiter(most, pause=self.means.patience.first_wait / 2, sleep=stopping.sleep)
+        limited = Limited(base, limiter, stopped=stopping.now)
+        model: Model = Retrying(limited, self.means.patience, sleep=stopping.sleep)
         if self.budget.caps:
             model = Budgeted(model, self.budget, price)
         return Ready(base=base, model=model, limiter=limiter, price=price)
@@ -428,15 +464,23 @@ class _Desk:
         while models:
             self.progress.spent = self.store.spending()
             await asyncio.sleep(_LOOK)
+            found: list[Gauges] = []
             for ready in bases.values():
-                try:
-                    gauges: Gauges = await ready.base.gauges()  # type: ignore[attr-defined]
-                except ModelError:
-                    continue
-                self.progress.gauges[ready.base.name] = gauges
-                if change:
-                    self.slots.allow(next_limit(gauges, self.slots.limit, self.slots.under_way))
-                self._look()
+                with suppress(ModelError):
+                    found.append(await ready.base.gauges())  # type: ignore[attr-defined]
+                    self.progress.gauges[ready.base.name] = found[-1]
+            if change and found:
+                self.slots.allow(least_limit(found, self.slots.limit, self.slots.under_way))
+            self._look()
+
+
+def least_limit(found: Sequence[Gauges], limit: int, under_way: int) -> int:
+    """Return how many episodes may be under way, by the metrics of several models' servers.
+
+    One that does nothing, since the episodes of its agent are not at work yet or no longer, says nothing.
+    """
+    busy = [gauges for gauges in found if gauges.running or gauges.waiting] or found
+    return min(next_limit(gauges, limit, under_way) for gauges in busy)
 
 
 def next_limit(gauges: Gauges, limit: int, under_way: int) -> int:
@@ -506,11 +550,13 @@ def _interruptible(stopping: Stopping, tell: Tell | None) -> Iterator[None]:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def interrupt() -> None:
-        if stopping.interrupted and task is not None:
-            task.cancel()
+        at_once = stopping.interrupted or stopping.starting
+        stopping.stop()
         stopping.interrupted = True
         if tell is not None:
-            tell("stopping: the calls under way are let end; Ctrl-C again drops them")
+            tell("stopping" if at_once else "stopping: the calls under way are let end; Ctrl-C again drops them")
+        if at_once and task is not None:
+            task.cancel()
 
     try:
         loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -179,7 +179,7 @@ class AnthropicModel:
         if self._connection is None:
             from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
-            http = transport(DefaultAioHttpClient, self._timeout)
+            http = transport(DefaultAioHttpClient, self._timeout, self._url)
             sdk = AsyncAnthropic(api_key=self._key, base_url=self._url, max_retries=0, http_client=http)
             self._connection = Connection(sdk, http, secrets=(self._key,), timeout=self._timeout)
         return self._connection

@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -148,12 +149,16 @@ class Connection:
         await self._transport.aclose()
 
 
-def transport(kind: Callable[..., Any], timeout: float) -> Any:
-    """Return an HTTP client of an SDK's kind, for many requests at once."""
+def transport(kind: Callable[..., Any], timeout: float, url: str | None) -> Any:
+    """Return an HTTP client of an SDK's kind, for many requests at once.
+
+    No proxy is asked for this machine, whatever the environment says: clusters set HTTP_PROXY and forget NO_PROXY.
+    """
     import httpx2
 
+    here = urlsplit(url or "").hostname in ("127.0.0.1", "localhost", "::1")
     limits = httpx2.Limits(max_connections=1024, max_keepalive_connections=1024)
-    return kind(limits=limits, timeout=httpx2.Timeout(timeout, connect=20.0))
+    return kind(limits=limits, timeout=httpx2.Timeout(timeout, connect=20.0), trust_env=not here)
 
 
 def _told(error: Exception, where: str, secrets: Sequence[str]) -> ModelError:

@@ -288,7 +288,7 @@ class OpenAIModel:
         if self._connection is None:
             from openai import AsyncOpenAI, DefaultAioHttpClient
 
-            http = transport(DefaultAioHttpClient, self._timeout)
+            http = transport(DefaultAioHttpClient, self._timeout, self._url)
             sdk = AsyncOpenAI(api_key=self._key, base_url=self._url, max_retries=0, http_client=http)
             self._connection = Connection(sdk, http, secrets=(self._key,), timeout=self._timeout)
         return self._connection
@@ -305,7 +305,7 @@ class OpenAIModel:
             ModelError: There is none.
         """
         if sampling.thinking is not None and not self.thinks:
-            told = f"thinking: {self.name} takes no budget of thinking tokens; give ?effort=minimal, low, medium or high"
+            told = f"thinking: {self.name} takes no budget of thinking tokens; give ?effort=, e.g. low, medium, high"
             raise ModelError("bad_request", told, spent=Spent(requests=0))
         responses = self._api == "responses"
         body = (self._responses_body if responses else self._chat_body)(messages, tools, sampling)

@@ -352,15 +352,19 @@ def launch_of(model: str, options: Mapping[str, str]) -> Launch:
     """Return how to start a server, from the provider's options.
 
     Raises:
-        OptionError: A number is none.
+        OptionError: A number is none, or the arguments cannot be split.
     """
 
     def number(key: str, default: int) -> int:
         text = options.get(key, str(default))
-        if not text.isdigit():
+        if not text.isdecimal():
             raise OptionError(f"{key}: expected a whole number, found {text!r}")
         return int(text)
 
+    try:
+        args = tuple(shlex.split(options.get("args", "")))
+    except ValueError as error:
+        raise OptionError(f"args: expected words as in a shell, found {options['args']!r} ({error})") from None
     return Launch(
         model=model,
         binary=options.get("bin", ""),
@@ -371,7 +375,7 @@ def launch_of(model: str, options: Mapping[str, str]) -> Launch:
         data_parallel=number("data_parallel", 1),
         max_model_len=number("max_model_len", 0),
         dtype=options.get("dtype", ""),
-        args=tuple(shlex.split(options.get("args", ""))),
+        args=args,
         startup_seconds=parse_timeout(options.get("startup", "1800")),
     )
 

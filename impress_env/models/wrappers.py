@@ -63,7 +63,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 class Retrying(Wrapped):
     """Asks again after what may pass: backoff with full jitter, or as long as the endpoint says.
 
-    What failed requests took is added to the completion's or the error's `spent`.
+    What failed requests took is added to the completion's or the error's `spent`. A `sleep` that raises a `ModelError`
+    ends the waiting.
     """
 
     def __init__(
@@ -106,7 +107,11 @@ class Retrying(Wrapped):
                 if not error.retried or over:
                     error.spent = spent
                     raise
-                await self._sleep(wait)
+                try:
+                    await self._sleep(wait)
+                except ModelError as stop:
+                    stop.spent = spent + stop.spent
+                    raise stop from None
             else:
                 self._met = True
                 if spent.requests:
@@ -201,11 +206,13 @@ class Limiter:
 
 
 class Limited(Wrapped):
-    """Sends requests as a limiter lets it."""
+    """Sends requests as a limiter lets it; where `stopped` returns an error by then, that is raised instead."""
 
-    def __init__(self, inner: Model, limiter: Limiter) -> None:
+    def __init__(
+        self, inner: Model, limiter: Limiter, *, stopped: Callable[[], ModelError | None] = lambda: None
+    ) -> None:
         super().__init__(inner)
-        self.limiter = limiter
+        self.limiter, self._stopped = limiter, stopped
 
     async def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling
@@ -216,6 +223,9 @@ class Limited(Wrapped):
             ModelError: There is none.
         """
         async with self.limiter:
+            stop = self._stopped()
+            if stop is not None:
+                raise stop
             try:
                 completion = await self.inner.complete(messages, tools, sampling)
             except ModelError as error:
@@ -351,15 +361,23 @@ class Budgeted(Wrapped):
             await asyncio.shield(self._budget.settle(aside, used))
 
     def _nano(self, before: int, after: int) -> int:
-        return 0 if self._price is None else before * self._price.input + after * self._price.output
+        price = self._price
+        return 0 if price is None else before * max(price.input, price.cache_write) + after * price.output
 
 
 def estimate(messages: Sequence[Message], tools: Sequence[ToolSchema], sampling: Sampling) -> tuple[int, int]:
-    """Return (input, output) tokens that a call may take, on the high side: three characters a token."""
+    """Return (input, output) tokens that a call may take, on the high side: three characters a token.
+
+    Without `max_tokens` the output is a guess: an endpoint may write more.
+    """
     characters = sum(
-        len(message.content) + sum(len(str(call.arguments)) + 40 for call in message.calls) + 16 for message in messages
+        len(message.content)
+        + len(message.reasoning)
+        + sum(len(str(call.arguments)) + 40 for call in message.calls)
+        + 16
+        for message in messages
     )
-    return (characters + _size(tools)) // 3, sampling.max_tokens or 4_096
+    return (characters + _size(tools)) // 3, max(sampling.max_tokens or 4_096, (sampling.thinking or 0) + 1_024)
 
 
 _SIZES: dict[int, tuple[Sequence[ToolSchema], int]] = {}

@@ -194,6 +194,80 @@ def test_ctrl_c_lets_calls_end_and_the_run_goes_on_without_asking_again(tmp_path
         assert store.spending().requests == 12 * 5
 
 
+def interrupted(*words: object, when: str) -> tuple[int, str]:
+    """Run a command and press Ctrl-C once it has told something; return its status and what it told."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "impress_env.cli", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    told = ""
+    for line in process.stderr:
+        told += line
+        if when in line:
+            time.sleep(1.0)
+            process.send_signal(signal.SIGINT)
+            break
+    try:
+        rest = process.communicate(timeout=30)[1]
+    finally:
+        process.kill()
+    return process.returncode, told + rest
+
+
+def test_ctrl_c_while_all_calls_wait_for_the_endpoint_stops_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "run.sqlite"
+    with endpoint("--rate", "1", "--faults", "rate_limit_bare") as url:
+        status, told = interrupted(*run_words(f"openai:m@{url}", out, seeds=4), when="forecast")
+    assert status == 130
+    assert f"give --out {out} --resume" in told
+    with RunFile.open(out) as store:
+        assert store.counts() == (0, 4)
+        assert 0 < store.spending().failed <= store.spending().requests
+
+
+def test_ctrl_c_while_a_server_starts_stops_at_once(tmp_path: Path) -> None:
+    vllm = tmp_path / "vllm"
+    vllm.write_text("#!/bin/sh\nexec sleep 600\n")
+    vllm.chmod(0o755)
+    words = run_words("vllm:m", tmp_path / "run.sqlite", "--vllm-bin", vllm)
+    status, told = interrupted(*words, when="vLLM: starting")
+    assert status == 130
+    assert "stopped" in told
+
+
+def test_a_run_in_which_nothing_was_done_leaves_no_file_in_the_way(url: str, tmp_path: Path) -> None:
+    out = tmp_path / "run.sqlite"
+    impress(*run_words("openai:gpt-4.1", out), status=2)
+    assert not out.exists()
+    impress(*run_words("vllm@http://127.0.0.1:1", out), status=2)
+    assert not out.exists()
+    assert "2 of 2 episodes" in impress(*run_words(f"openai:m@{url}", out)).stdout
+
+
+def test_a_resumed_runs_forecast_is_of_what_is_missing(url: str, tmp_path: Path) -> None:
+    words = run_words(f"openai:m@{url}", tmp_path / "run.sqlite")
+    assert "forecast: 2 episodes with a model" in impress(*words).stderr
+    assert "episodes with a model" not in impress(*words, "--resume").stderr
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_no_proxy_is_asked_for_an_endpoint_on_this_machine(provider: str, url: str, tmp_path: Path) -> None:
+    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
+    assert "2 of 2" in impress(*run_words(f"{provider}:m@{url}", tmp_path / "run.sqlite"), **nowhere).stdout
+
+
+def test_one_model_has_the_price_that_each_agents_name_gives(url: str, tmp_path: Path) -> None:
+    out = tmp_path / "run.sqlite"
+    impress(*run_words(f"openai:m@{url}", out), "--agent", f"openai:m@{url}?price=1,2")
+    with RunFile.open(out) as store:
+        unpriced, priced = store.spending_by_agent().values()
+    assert (unpriced.unpriced, priced.unpriced) == (10, 0)
+    assert priced.nano_usd > 0
+
+
 def _calls(out: Path) -> int:
     try:
         with RunFile.open(out) as store:

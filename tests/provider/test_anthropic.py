@@ -80,8 +80,24 @@ def test_an_answer_with_thinking_and_calls_is_read() -> None:
         "Now.", "calls", "I look first.", "summarised",
     )  # fmt: skip
     assert found.calls[0].call == ToolCall(tool="mail__read", arguments={"id": "m1"}, id="t1")
-    assert found.echo == (THINKING, hidden)
+    assert found.echo == (THINKING, hidden, {"type": "text"}, {"type": "tool_use"})
     assert read_message(answer(THINKING), full=True).reasoning_kind == "full"
+
+
+def test_the_blocks_of_a_turn_are_given_back_in_the_order_in_which_they_came() -> None:
+    second = {"type": "thinking", "thinking": "And then.", "signature": "s2"}
+    call = {"type": "tool_use", "id": "t1", "name": "mail__read", "input": {}}
+    found = read_message(answer(THINKING, {"type": "text", "text": "Now."}, second, call, stop="tool_use"))
+    told = Message(role="assistant", content=found.text, calls=(found.calls[0].call,), echo=found.echo)
+    _, turns = message_blocks([Message(role="user", content="Do it."), told])
+    assert turns[1]["content"] == [THINKING, {"type": "text", "text": "Now."}, second, call]
+    assert read_message(answer({"type": "text", "text": "Now."}, call)).echo == ()
+
+
+def test_a_turn_that_was_cut_off_in_its_thinking_does_not_end_in_it() -> None:
+    found = read_message(answer(THINKING, stop="max_tokens"))
+    _, turns = message_blocks([Message(role="user", content="Do it."), Message(role="assistant", echo=found.echo)])
+    assert turns[1]["content"] == [{"type": "text", "text": "(no answer)"}]
 
 
 def test_input_counts_what_was_read_from_the_cache_and_written_to_it() -> None:

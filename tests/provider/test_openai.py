@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from impress_env.errors import OptionError
 from impress_env.model import Completion, ModelError, Sampling, Spent, Usage, parse_model
-from impress_env.models.http import _refused, decoded, masked, read_arguments
+from impress_env.models.http import _refused, decoded, masked, read_arguments, wire
 from impress_env.models.openai import (
     OpenAIModel,
+    at_v1,
+    called,
     chat_messages,
     provider,
     read_chat,
@@ -130,6 +134,38 @@ def test_arguments_that_cannot_be_read_are_kept_as_they_came(raw: str, problem: 
     assert problem in told
 
 
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ('{"text": "cut \\ud83d"}', "not JSON"),
+        ('{"\\ud83d": 1}', "not JSON"),
+        ('{"a": 1e999}', "out of range"),
+        ('{"a": ' + "[" * 300 + "]" * 300 + "}", "64 levels"),
+    ],
+)
+def test_arguments_that_could_not_be_stored_are_told_and_not_passed_on(raw: str, problem: str) -> None:
+    found = called("mail__read", raw, "c")
+    assert found.call.arguments == {}
+    assert problem in found.problem
+    msgspec.json.encode(found)
+
+
+def test_deep_arguments_that_come_as_an_object_are_told() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    assert "64 levels" in read_arguments(deep)[2]
+    assert read_arguments({"a": [{"b": [1]}]})[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("tool", "sent"),
+    [("mail.read", "mail__read"), ("?", "_"), ("my tool!", "my_tool_"), ("x" * 200, "x" * 64), ("", "_")],
+)
+def test_a_name_that_a_model_made_up_is_given_back_as_endpoints_allow_it(tool: str, sent: str) -> None:
+    assert wire(tool) == sent
+
+
 def test_arguments_may_be_empty_or_an_object() -> None:
     assert [read_arguments(raw)[0] for raw in ("", None, " ", {"a": 1}, '{"a": 1}')] == [{}, {}, {}, {"a": 1}, {"a": 1}]
 
@@ -154,14 +190,95 @@ CUT = {"type": "reasoning"}
 
 
 def test_an_answer_of_responses_is_read() -> None:
-    thought = {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "Hm."}], "status": None}
+    thought = {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "Hm."}], "status": None,
+               "encrypted_content": "e"}  # fmt: skip
     call = {"type": "function_call", "call_id": "c1", "name": "mail__read", "arguments": "{}", "id": "fc"}
     text = {"type": "message", "content": [{"type": "output_text", "text": "Now."}]}
     found = read_responses(responses(thought, text, call))
     assert (found.text, found.reasoning, found.reasoning_kind, found.stop) == ("Now.", "Hm.", "summarised", "calls")
     assert found.calls[0].call.id == "c1"
-    assert found.echo == ({"type": "reasoning", "id": "rs", "summary": thought["summary"]},)
+    kept = {"type": "reasoning", "id": "rs", "summary": thought["summary"], "encrypted_content": "e"}
+    assert found.echo == (kept, {"type": "message"}, {"type": "function_call"})
     assert found.spent.usage == Usage(input=50, output=20, reasoning=16)
+
+
+def turn_of(*output: dict[str, Any], drop: bool = False) -> list[dict[str, Any]]:
+    """Return how an answer of Responses stands in the next request."""
+    found = read_responses(responses(*output))
+    calls = () if drop else tuple(called.call for called in found.calls)
+    return response_items([Message(role="assistant", content=found.text, calls=calls, echo=found.echo)])
+
+
+def thought(number: int) -> dict[str, Any]:
+    return {"type": "reasoning", "id": f"rs_{number}", "summary": [], "encrypted_content": f"e{number}"}
+
+
+def test_the_items_of_a_turn_are_given_back_in_the_order_in_which_they_came() -> None:
+    words = {"type": "message", "phase": "commentary", "content": [{"type": "output_text", "text": "Now."}]}
+    call = {"type": "function_call", "call_id": "c1", "name": "mail__read", "arguments": "{}"}
+    items = turn_of(thought(1), words, thought(2), call)
+    assert items == [
+        thought(1),
+        {"role": "assistant", "content": "Now.", "phase": "commentary"},
+        thought(2),
+        {"type": "function_call", "call_id": "c1", "name": "mail__read", "arguments": "{}"},
+    ]
+    assert turn_of(thought(1), call, drop=True) == [{"role": "assistant", "content": "(no answer)"}]
+
+
+def test_reasoning_that_nothing_follows_is_not_given_back() -> None:
+    assert turn_of(thought(1)) == [{"role": "assistant", "content": "(no answer)"}]
+
+
+def test_reasoning_that_the_endpoint_did_not_hand_out_is_not_given_back_by_its_id() -> None:
+    words = {"type": "message", "content": [{"type": "output_text", "text": "Now."}]}
+    assert turn_of({"type": "reasoning", "id": "rs", "summary": []}, words) == [
+        {"role": "assistant", "content": "Now."}
+    ]
+
+
+def test_a_content_of_another_form_does_no_harm() -> None:
+    odd = responses({"type": "message", "content": "text"}, {"type": "reasoning", "summary": 3, "content": ["x"]})
+    assert read_responses(odd).text == ""
+
+
+def test_only_a_reasoning_model_is_asked_for_reasoning() -> None:
+    def asked(name: str, url: str | None = None) -> set[str]:
+        return set(OpenAIModel(name, api="responses", url=url)._responses_body(HISTORY, (), Sampling()))
+
+    plain = {"model", "input", "store"}
+    assert asked("gpt-5-mini") == plain | {"include", "reasoning"}
+    assert asked("o3") == plain | {"include", "reasoning"}
+    assert asked("gpt-4.1") == plain
+    assert asked("gpt-5-chat-latest") == plain
+    assert asked("gpt-5", "http://h/v1") == plain | {"include"}
+
+
+def test_a_budget_of_thinking_tokens_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ModelError, match="effort"):
+        asyncio.run(OpenAIModel("m", url="http://h/v1").complete(HISTORY, TOOLS, Sampling(thinking=0)))
+
+
+def test_what_an_endpoint_hands_around_with_its_turns_is_given_back() -> None:
+    found = read_chat(chat({"content": "x", "reasoning_details": [{"type": "reasoning.encrypted", "data": "e"}]}))
+    told = chat_messages([Message(role="assistant", content="x", echo=found.echo)])
+    assert msgspec.json.decode(msgspec.json.encode(told))[0]["reasoning_details"] == [
+        {"type": "reasoning.encrypted", "data": "e"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://h", "http://h/v1"),
+        ("http://h/v1", "http://h/v1"),
+        ("https://h/v1beta/openai", "https://h/v1beta/openai"),
+        ("https://h/api/paas/v4", "https://h/api/paas/v4"),
+        ("https://h/very", "https://h/very/v1"),
+    ],
+)
+def test_a_url_with_a_version_in_it_is_taken_as_it_is(url: str, base: str) -> None:
+    assert at_v1(url) == base
 
 
 def test_hidden_reasoning_is_recorded_as_hidden_and_still_given_back() -> None:
@@ -226,6 +343,33 @@ def test_how_long_to_wait_is_read_in_every_form() -> None:
                         {"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, {"retry_after": "99999"})
     ]  # fmt: skip
     assert waits == [2.5, 0.04, None, None, 0.0, 600.0]
+    assert refused(429, "x", retry_after_ms="nan").retry_after is None
+    assert refused(429, "x", retry_after_ms="-5").retry_after == 0.0
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (400, "Your credit balance is too low to access the Anthropic API", "authentication"),
+        (429, "You have reached your enforced_spend_limit_reached", "authentication"),
+        (429, "You exceeded your current quota: insufficient_quota", "authentication"),
+        (400, "input length and `max_tokens` exceed context limit: 199000 + 8192 > 200000", "too_long"),
+        (400, "Your input exceeds the context window of this model", "too_long"),
+        (400, "Invalid 'messages[2].tool_calls[0].id': string too long. Expected at most 40", "bad_request"),
+        (504, "upstream timed out", "timeout"),
+    ],
+)
+def test_a_refusal_is_told_by_what_helps_against_it(status: int, message: str, kind: str) -> None:
+    found = refused(status, message)
+    assert found.kind == kind
+    assert found.spent.unknown == (kind == "timeout")
+
+
+def test_the_code_within_a_refusal_is_told() -> None:
+    body = {"error": {"type": "rate_limit_error", "details": {"error_code": "contract_spend_limit_reached"}}}
+    found = _refused(429, {}, json.dumps(body).encode(), "http://h", ())
+    assert (found.kind, found.stops_run) == ("authentication", True)
+    assert "credit" in str(found)
 
 
 def test_a_proxys_page_is_told_as_text() -> None:

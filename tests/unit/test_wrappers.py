@@ -10,7 +10,7 @@ import pytest
 
 from impress_env.errors import OptionError
 from impress_env.model import Completion, Failure, ModelError, Sampling, Spent, Tell, Usage
-from impress_env.models.prices import nano_usd, parse_price, price_of
+from impress_env.models.prices import Price, nano_usd, parse_price, price_of
 from impress_env.models.wrappers import Budget, Budgeted, Limited, Limiter, Patience, Retrying, estimate
 from impress_env.types import Message, ToolSchema
 
@@ -200,6 +200,48 @@ def test_a_request_given_up_while_it_waits_leaves_no_place_taken() -> None:
         return limiter.under_way
 
     assert asyncio.run(main()) == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_requests_given_up_together_leave_no_place_taken(order: tuple[int, ...]) -> None:
+    async def main() -> tuple[list[Completion | BaseException], int]:
+        limiter, inner = Limiter(1), Failing()
+        inner.gate = asyncio.Event()
+        model = Limited(inner, limiter)
+        asked = [asyncio.create_task(model.complete(ASKED, (), Sampling())) for _ in order]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for number in order:
+            asked[number].cancel()
+        return list(await asyncio.gather(*asked, return_exceptions=True)), limiter.under_way
+
+    ended, under_way = asyncio.run(main())
+    assert {type(error) for error in ended} == {asyncio.CancelledError}
+    assert under_way == 0
+
+
+def test_a_stop_ends_the_waiting_of_a_call_and_tells_what_it_took() -> None:
+    async def stop(seconds: float) -> None:
+        raise ModelError("budget", "the run is stopping", spent=Spent(requests=0))
+
+    inner = Failing(failure("timeout"))
+    with pytest.raises(ModelError) as caught:
+        ask(Retrying(inner, sleep=stop, chance=Random(1)))
+    assert (caught.value.kind, caught.value.spent, inner.asked) == ("budget", Spent(unknown=1), 1)
+
+
+def test_a_request_whose_turn_comes_after_a_stop_is_not_sent() -> None:
+    inner = Failing()
+    with pytest.raises(ModelError, match="budget"):
+        ask(Limited(inner, Limiter(1), stopped=lambda: failure("budget")))
+    assert inner.asked == 0
+
+
+def test_an_estimate_has_room_for_thinking_and_for_what_is_written_to_a_cache() -> None:
+    assert estimate(ASKED, (), Sampling(thinking=9_000, max_tokens=50))[1] == 10_024
+    budget = Budget(usd=1.0)
+    price = Price(input=3, output=15, cached=1, cache_write=4, as_of="")
+    assert Budgeted(Failing(), budget, price)._nano(10, 2) == 70
 
 
 def test_a_budget_is_never_passed_by_calls_under_way_together() -> None:
