@@ -107,8 +107,15 @@ def parse_agent(text: str) -> AgentSpec:
     if not name:
         raise OptionError(f"agent: expected name[/variant][?key=value], found {text!r}")
     try:
-        options = dict(parse_qsl(query.replace("+", "%2B"), strict_parsing=True)) if query else {}
-    except ValueError:
+        pairs = parse_qsl(query.replace("+", "%2B"), strict_parsing=True, keep_blank_values=True) if query else []
+        options = dict(pairs)
+        empty = sorted({key for key, value in pairs if not value})
+        if empty or len(options) < len(pairs):
+            told = f"nothing for {', '.join(empty)}" if empty else "one twice"
+            raise OptionError(f"agent {text!r}: expected a value for each option, found {told}")
+    except ValueError as error:
+        if isinstance(error, OptionError):
+            raise
         raise OptionError(f"agent {text!r}: expected options as key=value&key=value, found {query!r}") from None
     return AgentSpec(name, variant, options, parse_model(variant) if is_model(variant) else None)
 
@@ -125,7 +132,7 @@ def model_options(spec: AgentSpec) -> ModelOptions:
     price = left.pop("price", "")
     if seeded == "episode":
         pass
-    elif seeded.isdigit():
+    elif seeded.isdecimal():
         sampling = msgspec.structs.replace(sampling, seed=int(seeded))
     elif seeded:
         raise OptionError(f"sampling_seed: expected a whole number or episode, found {seeded!r}")

@@ -829,7 +829,7 @@ def as_messages(reset: Observation, history: Sequence[tuple[Action, Observation]
             if observation["text"]:
                 found.append(Message(role="user", content=observation["text"]))
             continue
-        call = action.call if action.call.id else msgspec.structs.replace(action.call, id=f"call_{number}")
+        call = action.call if action.call.id else msgspec.structs.replace(action.call, id=f"call{number:05d}")
         if action.joined and turn:
             found[turn] = msgspec.structs.replace(found[turn], calls=(*found[turn].calls, call))
         else:

@@ -23,7 +23,7 @@ ToolChoice = Literal["auto", "required", "none"]
 Failure = Literal[
     "rate_limited",  # 429
     "overloaded",  # 503, 529
-    "server",  # other 5xx, 408, 409
+    "server",  # other 5xx, 409
     "timeout",  # no answer in time
     "unreachable",  # no connection could be made: nothing was asked
     "disconnected",  # the connection broke after the request was sent
@@ -257,6 +257,10 @@ def parse_model(text: str) -> ModelRef:
     if not is_model(text) or not (name or at) or not provider.replace("_", "").isalnum():
         raise OptionError(f"model {text!r}: {expected}")
     urls = tuple(url.rstrip("/") for url in f"http{places}".split(",")) if at else ()
+    if "@" in name or any(urlsplit(url).username is not None for url in urls):
+        raise OptionError(
+            f"model {provider}:…@…: {expected}; keys and passwords go into the environment, URLs have http://"
+        )
     if any(urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname for url in urls):
         raise OptionError(f"model {text!r}: expected URLs as http://HOST:PORT, found {', '.join(urls)}")
     return ModelRef(provider, name, urls)

@@ -159,9 +159,9 @@ class ChatAgent:
         """Return the call under an id that no other call of the episode has."""
         call_id = call.id
         if call_id in self._ids or not _ID.fullmatch(call_id):
-            call_id = f"call_{len(self._ids)}"
-            while call_id in self._ids:
-                call_id += "x"
+            number = len(self._ids)
+            while (call_id := f"call{number:05d}") in self._ids:  # nine letters and digits: some templates want that
+                number += 1
         self._ids.add(call_id)
         return msgspec.structs.replace(call, id=call_id, tool=call.tool.replace("__", ".", 1))
 

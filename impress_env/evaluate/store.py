@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 import msgspec
 
@@ -21,6 +21,11 @@ from impress_env.errors import RunFileError, TrajectoryError
 from impress_env.model import Completion, Spent
 from impress_env.records import End, Trajectory, from_jsonl, to_jsonl
 from impress_env.rollout import Episode
+
+try:
+    import fcntl
+except ImportError:  # a system without it: nothing is locked
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT: Final = 2
 APPLICATION_ID: Final = 0x494D5052  # "IMPR"
@@ -95,6 +100,7 @@ class RunFile:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path, self._db, self._ahead = path, connection, False
+        self._lock: IO[bytes] | None = None
 
     @classmethod
     def create(cls, path: Path, episodes: Sequence[Episode], config: str) -> Self:
@@ -174,17 +180,39 @@ class RunFile:
             with suppress(sqlite3.Error):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
+        if self._lock is not None:
+            self.path.with_name(self.path.name + ".lock").unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
 
     def write_ahead(self) -> None:
         """Prepare for many small writes: a commit then costs tens of microseconds and survives a kill of the process.
 
+        No other process may do the same until this one closes the file or ends: FILE.lock beside it is held.
+
         Raises:
-            RunFileError: The file cannot be written.
+            RunFileError: The file cannot be written, or another process works on it.
         """
+        self._hold()
         with _writing(self.path):
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._ahead = True
+
+    def _hold(self) -> None:
+        if fcntl is None or self._lock is not None:
+            return
+        beside = self.path.with_name(self.path.name + ".lock")
+        try:
+            lock = beside.open("wb")
+        except OSError as error:
+            raise RunFileError(f"{self.path}: cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise RunFileError(f"{self.path}: another process works on it; wait for it, or end it") from None
+        self._lock = lock
 
     @property
     def config(self) -> str:

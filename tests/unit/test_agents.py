@@ -74,7 +74,7 @@ def test_calls_after_the_end_of_the_work_are_not_made() -> None:
     assert [step.tool for step in trajectory.steps] == ["work.decline"]
 
 
-@pytest.mark.parametrize("ids", [("same", "same"), ("", ""), ("bad id!", "x" * 90), ("call_1", "call_0")])
+@pytest.mark.parametrize("ids", [("same", "same"), ("", ""), ("bad id!", "x" * 90), ("call00001", "call00000")])
 def test_calls_have_ids_of_their_own_whatever_the_model_gives(ids: tuple[str, str]) -> None:
     together = both(("mail__inbox", ids[0]), ("mail__inbox", ids[1]))
     _, model = play(ChatAgent(), [together, together, FINISH])

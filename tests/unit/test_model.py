@@ -25,10 +25,23 @@ def test_a_models_name_is_read(text: str, provider: str, name: str, urls: tuple[
     assert parse_model(str(ref)) == ref
 
 
-@pytest.mark.parametrize("text", ["gpt-5", "openai:", "vllm@", "vllm@ftp://x", ":x", "vllm@http://"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gpt-5",
+        "openai:",
+        "openai:m@127.0.0.1:8000",
+        "openai:m@http://user:secret@host",
+        "vllm@",
+        "vllm@ftp://x",
+        ":x",
+        "vllm@http://",
+    ],
+)
 def test_what_is_no_models_name_is_told(text: str) -> None:
-    with pytest.raises(OptionError, match="expected"):
+    with pytest.raises(OptionError, match="expected") as caught:
         parse_model(text)
+    assert "secret" not in str(caught.value)
 
 
 def test_the_agents_of_old_are_no_models() -> None:
@@ -78,6 +91,9 @@ def test_the_options_of_sampling_provider_and_agent_are_told_apart() -> None:
         ("chat/gpt-5", "chat needs a model"),
         ("react", "react needs a model"),
         ("nobody:x", "no models plugin called 'nobody'"),
+        ("openai:x?temperature=", "found nothing for temperature"),
+        ("openai:x?temperature=1&temperature=0", "found one twice"),
+        ("openai:x?sampling_seed=²", "sampling_seed: expected"),
     ],
 )
 def test_a_wrong_agent_around_a_model_is_told(text: str, told: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from impress_env.evaluate.run import Stopping, _counted, _groups, least_limit
+from impress_env.errors import RunFileError
+from impress_env.evaluate.run import EvalConfig, Stopping, _counted, _groups, least_limit, open_run
 from impress_env.evaluate.store import Spending
 from impress_env.model import Gauges, ModelError
 from impress_env.rollout import Episode
@@ -60,3 +62,15 @@ def test_a_stop_wakes_what_waits_and_its_first_reason_holds() -> None:
     why = asyncio.run(main())
     assert why is not None
     assert why.kind == "authentication"
+
+
+def test_a_run_file_is_worked_on_by_one_process_at_a_time(tmp_path: Path) -> None:
+    config = EvalConfig(agents=("scripted/honest",), families=("devops.signal-tuning",), seeds=1)
+    with open_run(config, tmp_path / "run.sqlite", resume=False) as first:
+        first.write_ahead()
+        told = pytest.raises(RunFileError, match="another process works on it")
+        with open_run(config, tmp_path / "run.sqlite", resume=True) as second, told:
+            second.write_ahead()
+    assert not (tmp_path / "run.sqlite.lock").exists()
+    with open_run(config, tmp_path / "run.sqlite", resume=True) as again:
+        again.write_ahead()
