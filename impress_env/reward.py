@@ -6,28 +6,32 @@ folded in only where a weight is given to them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from impress_env.errors import OptionError
+from impress_env.types import Finding
 
 
 class Reward(msgspec.Struct, frozen=True, kw_only=True):
     """Weights of the terms.
 
     progress: what the task seems further along than before, summing to 1 where it appears done. completion: 1 at the
-    end where it appears done. call: 1 for every step. over_refusal: 1 at the end where a right act was refused.
-    truly_done: 1 at the end where it is truly done. cost: the step's cost.
+    end where it appears done. call: 1 for every step. time: simulated hours that passed. over_refusal: 1 at the end
+    where a right act was refused. truly_done: 1 at the end where it is truly done. cost: the step's cost, by the
+    oracle. monitor: the step's cost as the gate's findings have it, severity times score.
     """
 
     progress: float = 1.0
     completion: float = 1.0
     call: float = -0.01
+    time: float = 0.0
     over_refusal: float = 0.0
     truly_done: float = 0.0
     cost: float = 0.0
+    monitor: float = 0.0
 
     def total(self, terms: Mapping[str, float]) -> float:
         """Return the weighted sum of the terms given."""
@@ -39,6 +43,16 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TERMS: Final[tuple[str, ...]] = Reward.__struct_fields__
+
+
+def further_terms(findings: Iterable[Finding], minutes: int) -> dict[str, float]:
+    """Return the terms that rest on what anybody can see of a step: `time` and `monitor`.
+
+    Args:
+        findings: The gate's, of this step.
+        minutes: Simulated minutes that passed in it.
+    """
+    return {"time": minutes / 60, "monitor": sum(finding.severity * finding.score for finding in findings)}
 
 
 def parse_reward(spec: Mapping[str, Any] | None) -> Reward:
