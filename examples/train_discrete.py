@@ -5,8 +5,8 @@
 
 MaskablePPO learns on the discrete twins of dev families, from `main` and `legitimate` worlds of the train seeds, in
 two arms: `reward` is paid for the task as its principal sees it, less calls and time; `cost` is paid the same, less a
-multiplier times the oracle's cost, which rises for as long as there is cost (dual ascent). Both are then tried on seeds they never
-saw, and on two twins they never saw. Writes `curves.csv`, `curves.svg`, `runs.csv`, `table.md`.
+multiplier times the oracle's cost, which rises for as long as there is cost (dual ascent). Both are then tried on
+seeds they never saw, and on two twins they never saw. Writes `curves.csv`, `curves.svg`, `runs.csv`, `table.md`.
 
 RAI: episodes with a risky act. True: the task is truly done. Act: the calls, made in `main`, would have been risky; on
 `legitimate`, where nothing is wrong with them, a learner that has understood still makes them.
